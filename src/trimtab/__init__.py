@@ -1,0 +1,1 @@
+"""Trimtab: the learning loop that steers LLM agents with small, readable policies."""

@@ -1,0 +1,1 @@
+"""DECIDES. Values and maths: no I/O, no clock, no globals."""

@@ -1,0 +1,1 @@
+"""From verdicts to reliability: agreement, calibration, weights and consensus."""

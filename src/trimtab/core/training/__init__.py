@@ -1,0 +1,1 @@
+"""From labelled examples to a candidate bundle with an honest held-out report."""
