@@ -62,7 +62,7 @@ class MergedLabel:
 
     key: str
     label: str
-    confidence: float  # share of the weighted say that the winning label has
+    confidence: float  # the winner's share of the weighted say, times its best source's reliability x confidence
     inclusion: float  # 1.0 unless the answer was drawn with a known smaller probability
     sources: tuple[Source, ...]
     at: datetime

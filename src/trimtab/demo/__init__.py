@@ -1,0 +1,1 @@
+"""The demo: thirty simulated days of the loop on real mail, through the public services."""

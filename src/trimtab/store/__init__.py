@@ -1,0 +1,1 @@
+"""REMEMBERS. All SQL, as functions taking a connection; SQLite and PostgreSQL alike."""

@@ -1,0 +1,34 @@
+"""Bundles by content: writing one twice changes nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from trimtab.store.engine import insert_for
+from trimtab.store.tables import bundles
+
+
+def add(connection: Connection, *, sha256: str, agent: str, document: str, method: str, at: datetime, by: str) -> bool:
+    """Store a bundle; False when it was there already."""
+    result = connection.execute(
+        insert_for(connection)(bundles)
+        .values(sha256=sha256, agent=agent, document=document, method=method, created_at=at, created_by=by)
+        .on_conflict_do_nothing()
+    )
+    return bool(result.rowcount)
+
+
+def by_prefix(connection: Connection, prefix: str) -> list[Row[Any]]:
+    """The bundles whose hash begins with `prefix` (at most two, enough to see that it is ambiguous)."""
+    return list(
+        connection.execute(select(bundles).where(bundles.c.sha256.startswith(prefix, autoescape=True)).limit(2))
+    )
+
+
+def of_agent(connection: Connection, agent: str, *, limit: int) -> list[Row[Any]]:
+    """An agent's newest bundles first."""
+    query = select(bundles).where(bundles.c.agent == agent)
+    return list(connection.execute(query.order_by(bundles.c.created_at.desc(), bundles.c.sha256).limit(limit)))
