@@ -54,10 +54,14 @@ find_python() {
 # One line of progress per download: pip's own output is four lines for each package, or nothing at all.
 pip_install() {
     status=$(mktemp)
+    live=0
+    if [ -t 2 ]; then live=1; fi
     { "$python" -m pip install --disable-pip-version-check --no-input --progress-bar off "$@" 2>&1 || echo failed >"$status"; } |
-        awk -v total="$total" '
-            /^Collecting /            { printf "  %2d of at most %d  %s\n", ++n, total, $2; fflush(); next }
-            /^Installing collected/   { print "  installing"; fflush(); next }
+        awk -v total="$total" -v live="$live" '
+            /^Collecting /            { n++; if (live) { printf "\r  %2d of at most %d  %-40s", n, total, $2 }
+                                        else if (n % 10 == 0) { printf "  %d of at most %d\n", n, total }
+                                        fflush(); next }
+            /^Installing collected/   { printf "%s  installing %d packages\n", live ? "\n" : "", n; fflush(); next }
             /ERROR|[Ww]arning|WARNING/ { loud = 1 }
             loud                      { print; fflush() }
         ' >&2
@@ -67,14 +71,14 @@ pip_install() {
 }
 
 make_with_uv() {
-    say "installing $total packages with uv for Python $wanted"
+    $locked || say "installing up to $total packages with uv for Python $wanted"
     { is_recent "$python" || uv venv --quiet --no-project --python "$base" "$venv"; } &&
         { $locked || uv pip install --python "$python" --require-hashes -r "$lock"; } &&
         uv pip install --quiet --python "$python" --no-deps --no-build-isolation --offline --editable .
 }
 
 make_with_pip() {
-    say "installing up to $total packages with pip for Python $wanted (a minute or two the first time)"
+    $locked || say "installing up to $total packages with pip for Python $wanted (about a minute the first time)"
     if ! is_recent "$python"; then
         if ! "$base" -m venv "$venv" >"$venv.log" 2>&1; then
             cat "$venv.log" >&2

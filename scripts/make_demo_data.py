@@ -75,7 +75,7 @@ def header_text(value: object) -> str:
 
 
 def folded(text: str, limit: int) -> str:
-    """One clean line: control, format and private characters out, white space folded, addresses and crude words masked, cut."""
+    """One clean line of at most `limit` characters: no control characters, addresses and crude words masked."""
     visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text.replace("�", " "))
     line = _ADDRESS.sub("…@", " ".join(visible.split()))
     line = _CRUDE.sub(lambda word: word[0][0] + "***", line)

@@ -104,6 +104,9 @@ class GuardPlan:
     failure_margin: float = 0.01  # non-inferiority of hard failures at promotion
     latency_tolerance: float = 0.10  # relative growth
     cost_tolerance: float = 0.10  # relative growth
+    latency_p50_ms: float | None = None  # frozen from at least 1,000 baseline outcomes before the start
+    latency_p95_ms: float | None = None  # the same; without them only the mean of log latency is guarded
+    cost_p99_usd: float | None = None  # the same; without it cost is not measured
     min_labels: int = 12  # labelled discordant keys before a promotion
     min_keys: int = 100  # canary keys before a promotion
     max_decisions: int = 100_000  # decisions compared in shadow, then inconclusive
@@ -138,6 +141,10 @@ class GuardPlan:
             value = getattr(self, name)
             if not 0 < value < 1:
                 raise InvalidPlanError(f"{name}: must lie in (0, 1), got {value}")
+        for name in _OPTIONAL:
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise InvalidPlanError(f"{name}: must be above 0 and finite, or absent, got {value}")
         for name in ("min_labels", "min_keys", "max_decisions"):
             if getattr(self, name) < 1:
                 raise InvalidPlanError(f"{name}: must be at least 1, got {getattr(self, name)}")
@@ -182,6 +189,7 @@ class GuardPlan:
 
 _DURATIONS = frozenset({"dwell", "max_duration", "grace"})
 _COUNTS = frozenset({"min_labels", "min_keys", "max_decisions"})
+_OPTIONAL = frozenset({"latency_p50_ms", "latency_p95_ms", "cost_p99_usd"})
 
 
 def _wire_name(name: str) -> str:
@@ -203,6 +211,8 @@ def _number(name: str, value: Any) -> float:
 
 
 def _from_wire(name: str, value: Any) -> Any:
+    if name in _OPTIONAL and value is None:
+        return None
     if name in _DURATIONS:
         seconds = _number(f"{name}_s", value)
         if not 0 <= seconds <= 10 * 366 * 86_400:

@@ -80,9 +80,9 @@ def draw_sample(
     *The rest*: π_g = min(1, a + c · s_g) for each group, a = audit share · m / groups uniform, s = u^γ; c makes Σ π = m
     exactly and γ makes the effective number of candidates (Σ s)²/Σ s² about breadth · m. Drawn by systematic
     probability-proportional-to-size sampling (Madow 1949, 10.1214/aoms/1177729988): in random order, or along `spread`
-    from a random start. Its first-order π are exact either way and the size is fixed (±1 where Σ π is not whole). In a
-    group one member is taken, with probability proportional to its s, so π_i = π_g · s_i/Σ s. A drawn item belongs to
-    the audit with probability a/π_g: marginally every group is audited with the same probability a, so plain means over
+    from a random start. Its first-order π are exact either way and the size is fixed (±1 where Σ π is not whole). Of a
+    group one member is taken, each alike, so π_i = π_g / group size. A drawn item belongs to the audit with probability
+    a/π_g: marginally every group is audited with the same probability a, so plain means over
     the audit slice estimate means over groups.
 
     π depends on the uncertainties only, never on the draw, so Horvitz–Thompson sums Σ y/π are unbiased (10.1080/
@@ -152,32 +152,20 @@ def _draw(
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], FloatArray, NDArray[np.bool_]]:
     """(drawn rows, π of every row, whether a drawn row is audit) within one stratum."""
-    _, place, first = _groups(group)
+    _, first, place = np.unique(group, return_index=True, return_inverse=True)
     n_groups = len(first)
     size = _sharpened(score, breadth * budget)
     group_size = np.zeros(n_groups)
     np.maximum.at(group_size, place, size)
     base = audit_share * min(budget, n_groups) / n_groups
     pi_group = _capped_probabilities(group_size * (1 - audit_share), base, min(budget, float(n_groups)))
-    single = n_groups == len(score)
-    floor_size = size + 1e-12 * max(float(size.max(initial=0.0)), 1.0)  # a group of all-zero scores: evenly
-    share = np.ones(len(score)) if single else floor_size / np.bincount(place, floor_size, n_groups)[place]
-    if along is None:
-        order = rng.permutation(n_groups)
-    else:
-        order = np.lexsort((rng.random(n_groups), along[first]))
+    order = rng.permutation(n_groups) if along is None else np.lexsort((rng.random(n_groups), along[first]))
     chosen = _systematic(pi_group, order, rng)
-    if single:
-        rows = first[chosen]
-    else:
-        rows = _one_of_each(chosen, place, share, rng)
+    alone = n_groups == len(score)
+    rows = first[chosen] if alone else _one_of_each(chosen, place, rng)
+    pi = pi_group[place] if alone else pi_group[place] / np.bincount(place)[place]
     audit = rng.random(len(rows)) * pi_group[place[rows]] < base
-    return rows, pi_group[place] * share, audit
-
-
-def _groups(group: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    values, first, place = np.unique(group, return_index=True, return_inverse=True)
-    return values, place, first
+    return rows, pi, audit
 
 
 def _sharpened(score: FloatArray, candidates: float) -> FloatArray:
@@ -228,6 +216,9 @@ def _capped_probabilities(size: FloatArray, base: float, total: float) -> FloatA
 def _systematic(pi: FloatArray, order: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Madow's systematic draw: one random start, then a unit step through the cumulated π in the given order."""
     edges = np.cumsum(pi[order])
+    whole = np.rint(edges[-1])
+    if abs(edges[-1] - whole) < 1e-6:
+        edges[-1] = whole  # rounding must not lose or add a question
     start = rng.random()
     ticks = np.floor(edges - start).astype(np.int64) + 1  # ticks start, start + 1, … at or before each edge
     taken = np.diff(ticks, prepend=0) > 0
@@ -235,15 +226,12 @@ def _systematic(pi: FloatArray, order: NDArray[np.int64], rng: np.random.Generat
     return result
 
 
-def _one_of_each(
-    chosen: NDArray[np.int64], place: NDArray[np.int64], share: FloatArray, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """One row of every chosen group, with probability `share` within its group (exponential race)."""
+def _one_of_each(chosen: NDArray[np.int64], place: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """One row of every chosen group, each member with the same probability."""
     wanted = np.zeros(int(place.max()) + 1, dtype=bool)
     wanted[chosen] = True
     rows = np.flatnonzero(wanted[place])
-    finish = rng.exponential(size=len(rows)) / share[rows]
-    order = np.lexsort((finish, place[rows]))
+    order = np.lexsort((rng.random(len(rows)), place[rows]))
     ordered = rows[order]
     first = np.concatenate([[True], np.diff(place[ordered]) > 0])
     result: NDArray[np.int64] = ordered[first]

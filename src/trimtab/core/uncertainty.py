@@ -119,7 +119,7 @@ def normalised_entropy(posterior: ArrayLike) -> FloatArray:
     """
     p = checked_posterior(posterior)
     logs = np.log(p, out=np.zeros_like(p), where=p > 0)
-    entropy = np.where(np.isnan(p).any(axis=1), np.nan, -(p * logs).sum(axis=1) / np.log(p.shape[1]))
+    entropy = np.where(np.isnan(p).any(axis=1), np.nan, (p * -logs).sum(axis=1) / np.log(p.shape[1]))
     result: FloatArray = np.clip(entropy, 0.0, 1.0)
     return result
 
@@ -187,10 +187,10 @@ def uncertainties(
     """The uncertainty of `n` decisions with its reasons; one pass over columns.
 
     `consensus`: (n, k) posterior of the judges, an all-nan row where none spoke. `policy`: (n, k) the policy's own
-    posterior, an all-nan row where it has none: used where no judge spoke. `served`: (n,) index of the served label, −1
-    where unknown: for the conflict. `disagreement`, `confidence`: (n,), see `judge_disagreement` and `mean_confidence`;
-    nan where not measured. Where neither posterior is known the score is 1 and the reason EXPLORATION: over all possible
-    labels, knowing nothing is the largest uncertainty. Every row names at least one reason when its score is above 0
+    posterior, an all-nan row where it has none: used where no judge spoke. `served`: (n,) index of the served label,
+    −1 where unknown: for the conflict. `disagreement`, `confidence`: (n,), see `judge_disagreement` and `mean_confidence`;
+    nan where not measured. Where neither posterior is known the score is 1 and the reason EXPLORATION: knowing nothing
+    is the largest uncertainty. Every row names at least one reason when its score is above 0
     and something is open; a decision on which all is clear names none.
 
     Raises InvalidStatisticError for a wrong shape or a row that is not a distribution.

@@ -1,4 +1,4 @@
-"""Five judges of mail that are code: real rules and models of different skill, one too sure of itself, one that flatters.
+"""Five judges of mail that are code: rules and models of different skill, one too sure of itself, one that flatters.
 
 Each sees what the agent sees (the payload) and the label that was served; none sees the true label. Their skill is what
 it is: the demo measures it, nobody set it.

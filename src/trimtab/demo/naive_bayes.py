@@ -13,7 +13,7 @@ _WORD = re.compile(r"[^\W_][\w'$-]*|\$[\d,.]+|!{2,}|[$]{2,}")
 _DIGITS = re.compile(r"\d+")
 _RARE = 2
 
-TEMPERATURES = tuple(2.0 ** (step / 4) for step in range(-8, 25))
+TEMPERATURES = tuple(math.pow(2.0, step / 4) for step in range(-8, 25))
 """The temperatures that calibration tries: 0.25 to 64 in steps of a quarter octave."""
 
 
@@ -38,7 +38,7 @@ def softmax(scores: Sequence[float], temperature: float) -> list[float]:
 
 
 def best_temperature(scores: Sequence[Sequence[float]], truth: Sequence[int]) -> float:
-    """The temperature of `TEMPERATURES` with the least log loss on scores of items that the model did not learn from."""
+    """The temperature of `TEMPERATURES` with the least log loss on scores of items that the model had not seen."""
 
     def loss(temperature: float) -> float:
         return -sum(

@@ -11,7 +11,8 @@ from typing import Any
 
 from trimtab.demo.csv_table import Column, CsvTable, read_csv
 from trimtab.demo.data_source import CodeJudge, Split, StartingRules, deal_days, split_by_key
-from trimtab.demo.table_judges import Kind, Stump, stump_rules, stumps, table_judges
+from trimtab.demo.stumps import Kind, Stump, stump_rules, stumps
+from trimtab.demo.table_judges import table_judges
 from trimtab.errors import InvalidInputError
 
 HISTORY = 400

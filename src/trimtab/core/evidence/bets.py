@@ -6,15 +6,15 @@ import math
 from bisect import bisect_right
 from functools import lru_cache
 
-# Bets as shares κ of the largest stake that a null allows. Large ones end clear cases within a dozen labels; small ones serve
-# small effects, and labels drawn with small probability (the weight 1/π multiplies the stake).
+# Bets as shares κ of the largest stake that a null allows. Large ones end clear cases within a dozen labels; small ones
+# serve small effects, and labels drawn with small probability (the weight 1/π multiplies the stake).
 BETS: tuple[float, ...] = tuple(0.9 * 0.7**i for i in range(16))
 _WEIGHTS = tuple(1.0 if 0.05 < κ < 0.7 else 0.25 for κ in BETS)
 LOG_WEIGHTS: tuple[float, ...] = tuple(math.log(w / sum(_WEIGHTS)) for w in _WEIGHTS)
 _HEADROOM = 0.995  # a bet lives only while its worst possible factor stays above 1 − this
 
-# Eight to the octave plus round numbers, which are kept exactly. A probability between two points is rounded against the
-# claim being tested, so that every e-value stays valid.
+# Eight to the octave plus round numbers, which are kept exactly. A probability between two points is rounded against
+# the claim being tested, so that every e-value stays valid.
 _GRID: tuple[float, ...] = tuple(
     sorted({2 ** (-i / 8) for i in range(105)} | {k / 100 for k in (1, 2, 3, 4, *range(5, 101, 5), 33, 67)})
 )

@@ -10,7 +10,8 @@ from trimtab.core.evidence import wire
 from trimtab.core.evidence.wealth import log_mixture, rate_bounds
 from trimtab.errors import InvalidStatisticError
 
-# Alternatives to a rate, as multiples of its odds, with prior weights: much above it (something broke) and a little above it.
+# Alternatives to a rate, as multiples of its odds, with prior weights: much above it (something broke) and a little
+# above it.
 _ABOVE = (1.5, 2.0, 3.0, 5.0, 10.0, 25.0, 50.0, 200.0)
 _ABOVE_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 3.0, 5.0, 2.0)
 _BELOW = (0.8, 0.65, 0.5, 0.35, 0.2, 0.1, 0.03, 0.0)
@@ -48,8 +49,9 @@ class FailureCounts:
         """Log e-value against H0: the failure rate is at most `ceiling`, which lies in (0, 1).
 
         Mixture over alternatives p of the likelihood ratio (p/c)^k·((1 − p)/(1 − c))^(n − k): bets of a fixed stake on
-        "failed". Guarantee: P(ever ≥ log(1/α)) ≤ α when each outcome's chance of failing, given the past, is at most the
-        ceiling; exact from the first outcome. None yet: 0. Raises InvalidStatisticError for a ceiling outside (0, 1).
+        "failed". Guarantee: P(ever ≥ log(1/α)) ≤ α when each outcome's chance of failing, given the past, is at most
+        the ceiling; exact from the first outcome. None yet: 0. Raises InvalidStatisticError for a ceiling outside (0,
+        1).
         Source: Waudby-Smith & Ramdas (2024), doi:10.1093/jrsssb/qkad009.
 
         >>> FailureCounts(n=6, failed=4).log_e_above(0.02) > math.log(100)
@@ -98,9 +100,9 @@ def log_e_failures_not_inferior(steps: list[tuple[FailureCounts, FailureCounts]]
     """Log e-value against H0: the canary fails more often than the baseline by `margin` or more, in every step.
 
     Args: (canary, baseline) counts of each step; margin in (0, 1). Within a step the baseline's rate is replaced by its
-    anytime-valid lower bound L (all bounds together cost a fifth of `alpha`), and the canary bets against L + margin; log
-    wealths of one alternative add over steps, so a drift of both arms between steps does no harm. To be compared with
-    log(1/alpha). Guarantee: exact, given that the true difference is the same in each step. No outcomes: log 0.8.
+    anytime-valid lower bound L (all bounds together cost a fifth of `alpha`), and the canary bets against L + margin;
+    log wealths of one alternative add over steps, so a drift of both arms between steps does no harm. To be compared
+    with log(1/alpha). Guarantee: exact, given that the true difference is the same in each step. No outcomes: log 0.8.
     """
     if not 0.0 < margin < 1.0:
         raise InvalidStatisticError(f"margin: must lie strictly between 0 and 1, got {margin!r:.60}")

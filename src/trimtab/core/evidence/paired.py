@@ -33,11 +33,12 @@ Row = tuple[int, int, int, int]  # (cell, worse, equal, better)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedSummary:
-    """What has been seen of two arms on the same decisions: mergeable, order-free, one row of counts per inclusion cell.
+    """What has been seen of two arms on the same decisions: mergeable, order-free, one row of counts per inclusion
+    cell.
 
-    `labels` holds (cell, worse, equal, better) rows sorted by cell. Feed each key once (its first discordant decision), and
-    only labels whose inclusion probability is known: who is labelled because of the served choice (an approval, a thumb)
-    is missing not at random and proves nothing here.
+    `labels` holds (cell, worse, equal, better) rows sorted by cell. Feed each key once (its first discordant decision),
+    and only labels whose inclusion probability is known: who is labelled because of the served choice (an approval, a
+    thumb) is missing not at random and proves nothing here.
     """
 
     compared: int = 0  # decisions on which both choices were computed (one per key where keys repeat)
@@ -49,8 +50,8 @@ class PairedSummary:
     def add_compared(self, n: int, discordant: int, *, least_inclusion: float = 1.0) -> PairedSummary:
         """Count `n` more compared decisions, `discordant` of them with different choices.
 
-        `least_inclusion` is the smallest probability with which one of these discordant keys may be labelled. Reporting it
-        here, before any label, keeps unequal probabilities exact; a drawn label reports its own.
+        `least_inclusion` is the smallest probability with which one of these discordant keys may be labelled. Reporting
+        it here, before any label, keeps unequal probabilities exact; a drawn label reports its own.
         Raises InvalidStatisticError for negative counts, or more discordant than compared.
         """
         wire.count(n, "compared")
@@ -116,8 +117,8 @@ class PairedSummary:
     def log_e_above(self, mean: float = 0.0) -> float:
         """Log e-value against H0: E[x | discordant] ≤ mean; large means that the canary is better than that.
 
-        A mixture of 16 fixed bets, each multiplying its wealth by 1 + λ(x − mean)/π for every label, λ = κ/(1 + mean). A bet
-        whose stake the smallest inclusion probability does not allow has wealth 0 for good (never a refund).
+        A mixture of 16 fixed bets, each multiplying its wealth by 1 + λ(x − mean)/π for every label, λ = κ/(1 + mean).
+        A bet whose stake the smallest inclusion probability does not allow has wealth 0 for good (never a refund).
         Domain: mean in (−1, 1). No labels: at most 0 (e ≤ 1).
         Guarantee: P(ever ≥ log(1/α)) ≤ α however often one looks, for independent keys with known inclusion; exact at
         every n. Raises InvalidStatisticError for a mean outside (−1, 1).
@@ -132,7 +133,8 @@ class PairedSummary:
         return self._log_e(mean, flipped=False)
 
     def log_e_below(self, mean: float = 0.0) -> float:
-        """Log e-value against H0: E[x | discordant] ≥ mean: `log_e_above` mirrored; large means that the canary is worse."""
+        """Log e-value against H0: E[x | discordant] ≥ mean: `log_e_above` mirrored; large means that the canary is
+        worse."""
         return self._log_e(-mean, flipped=True)
 
     def _log_e(self, mean: float, *, flipped: bool) -> float:
@@ -154,9 +156,10 @@ class PairedSummary:
     def log_e_not_inferior(self, margin: float, alpha: float) -> float:
         """Log e-value against H0: δ ≤ −margin, to be compared with log(1/alpha).
 
-        The margin becomes −margin/q on the discordant stratum, with q an anytime-valid upper bound of the discordance rate
-        that costs a fifth of `alpha`. Where q ≤ margin the arms differ too rarely to lose more than the margin, whatever the
-        labels say: +inf. Without comparisons q is 1. Raises InvalidStatisticError for a margin outside (0, 1).
+        The margin becomes −margin/q on the discordant stratum, with q an anytime-valid upper bound of the discordance
+        rate that costs a fifth of `alpha`. Where q ≤ margin the arms differ too rarely to lose more than the margin,
+        whatever the labels say: +inf. Without comparisons q is 1. Raises InvalidStatisticError for a margin outside (0,
+        1).
         """
         upper = rate_bounds(self.discordant, self.compared, DISCORDANCE_PART * wire.alpha(alpha))[1]
         if upper <= _margin(margin):
@@ -216,7 +219,8 @@ class PairedSummary:
         return refuted
 
     def difference(self) -> float | None:
-        """The estimate of δ = P(discordant)·E[x | discordant]; None without comparisons, or without labels while some differ."""
+        """The estimate of δ = P(discordant)·E[x | discordant]; None without comparisons, or without labels while some
+        differ."""
         if self.compared == 0:
             return None
         if self.discordant == 0:
@@ -225,7 +229,8 @@ class PairedSummary:
         return None if mean is None else self.discordant / self.compared * mean
 
     def difference_bounds(self, alpha: float) -> tuple[float, float]:
-        """Anytime-valid interval of δ: coverage ≥ 1 − alpha at all looks together, a fifth of alpha paying for the rate.
+        """Anytime-valid interval of δ: coverage ≥ 1 − alpha at all looks together, a fifth of alpha paying for the
+        rate.
 
         Every product of a discordance rate and a mean that are both still possible. No data: (−1, 1).
         """

@@ -1,8 +1,8 @@
 """Betting against a null: log wealths, their mixtures, and anytime-valid bounds for a rate.
 
-A bet multiplies its wealth by a factor whose expectation under the null is at most 1, so by Ville's inequality the chance
-that the wealth ever reaches 1/α is at most α, however often one looks. A mixture of bets with fixed weights is again such a
-wealth. All functions work on logarithms.
+A bet multiplies its wealth by a factor whose expectation under the null is at most 1, so by Ville's inequality the
+chance that the wealth ever reaches 1/α is at most α, however often one looks. A mixture of bets with fixed weights is
+again such a wealth. All functions work on logarithms.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def log_e_difference(difference: float, variance: float, *, null: float, rho: fl
 
     With I = 1/V and S = (d − null)·I: log e = log 2 + ½ log(ρ/(I+ρ)) + S²/(2(I+ρ)) + log Φ(S/√(I+ρ)).
 
-    Args: `difference` d and its `variance` V > 0; `rho` > 0, the information at which the mixture is sharpest, fixed before
-    the first look. Guarantee: P(∃ look: e ≥ 1/α) ≤ α asymptotically (from a few dozen observations on, with a variance
-    estimate that does not undershoot); evidence for "below" is the same with d and null negated.
+    Args: `difference` d and its `variance` V > 0; `rho` > 0, the information at which the mixture is sharpest, fixed
+    before the first look. Guarantee: P(∃ look: e ≥ 1/α) ≤ α asymptotically (from a few dozen observations on, with a
+    variance estimate that does not undershoot); evidence for "below" is the same with d and null negated.
     Raises InvalidStatisticError for values outside this domain.
     Sources: Waudby-Smith et al. (2024), doi:10.1214/24-AOS2408; Howard et al. (2021), doi:10.1214/20-AOS1991.
 
@@ -74,7 +74,8 @@ def log_e_difference(difference: float, variance: float, *, null: float, rho: fl
 
 
 def difference_bounds(difference: float, variance: float, *, alpha: float, rho: float) -> tuple[float, float]:
-    """The anytime-valid interval of a mean difference: each side holds with probability 1 − α/2 at every look (asymptotic).
+    """The anytime-valid interval of a mean difference: each side holds with probability 1 − α/2 at every look
+    (asymptotic).
 
     Two-sided normal mixture: d ± √(2(I+ρ)·log(√((I+ρ)/ρ)/α))/I with I = 1/V. Sources as `log_e_difference`.
 
@@ -94,8 +95,8 @@ def rate_bounds(successes: int, n: int, alpha: float) -> tuple[float, float]:
     """Anytime-valid bounds of a rate: both hold at every n together with probability ≥ 1 − α.
 
     Inverts the beta-binomial mixture martingale with a Beta(½, ½) mixing law:
-    M(p) = B(k+½, n−k+½)/(B(½, ½)·p^k·(1−p)^(n−k)); the interval is {p: M(p) < 1/α}. Exact for independent draws, and for
-    any sequence whose conditional success rate is constant. No data gives (0, 1).
+    M(p) = B(k+½, n−k+½)/(B(½, ½)·p^k·(1−p)^(n−k)); the interval is {p: M(p) < 1/α}. Exact for independent draws, and
+    for any sequence whose conditional success rate is constant. No data gives (0, 1).
     Raises InvalidStatisticError for counts or α outside their domain.
     Source: Robbins (1970), doi:10.1214/aoms/1177696786; Howard et al. (2021), doi:10.1214/20-AOS1991.
 

@@ -41,7 +41,8 @@ def number(value: Any, what: str, *, low: float = -math.inf, high: float = math.
 
 
 def inclusion(value: Any) -> float:
-    """`value` as an inclusion probability in (0, 1]. Raises InvalidStatisticError: a label without one is not evidence."""
+    """`value` as an inclusion probability in (0, 1]. Raises InvalidStatisticError: a label without one is not
+    evidence."""
     π = number(value, "inclusion", high=1.0)
     if π <= 0.0:
         raise InvalidStatisticError(f"inclusion: must be above 0 (a label that could not be drawn), got {value!r:.60}")

@@ -1,0 +1,210 @@
+"""Rollouts: their state, their events, and their evidence as mergeable summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from trimtab.core.rollouts import LIVE_STATES, GuardPlan, RolloutState
+from trimtab.store.engine import insert_for, is_sqlite
+from trimtab.store.tables import rollout_events, rollout_keys, rollout_summaries, rollouts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """The process that exposes a challenger."""
+
+    id: str
+    agent: str
+    proposal_id: str | None
+    champion: str
+    challenger: str
+    plan: GuardPlan
+    plan_sha256: str
+    state: RolloutState
+    step: int
+    share: float
+    started_at: datetime | None
+    step_since: datetime | None
+    ended_at: datetime | None
+    assessment: dict[str, Any] | None
+    assessed_at: datetime | None
+    version: int
+    created_at: datetime
+    created_by: str
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE_STATES
+
+
+def _rollout(row: Row[Any]) -> Rollout:
+    values = dict(row._mapping)
+    return Rollout(**{**values, "state": RolloutState(values["state"]), "plan": GuardPlan.from_mapping(values["plan"])})
+
+
+def add(connection: Connection, rollout: Rollout) -> None:
+    values = {name: getattr(rollout, name) for name in Rollout.__slots__}
+    connection.execute(insert(rollouts).values({**values, "plan": rollout.plan.to_mapping()}))
+
+
+def get(connection: Connection, rollout_id: str) -> Rollout | None:
+    row = connection.execute(select(rollouts).where(rollouts.c.id == rollout_id)).first()
+    return _rollout(row) if row is not None else None
+
+
+def live(connection: Connection, agent: str) -> Rollout | None:
+    """The agent's live rollout: there is at most one."""
+    states = [state.value for state in LIVE_STATES]
+    row = connection.execute(select(rollouts).where(rollouts.c.agent == agent, rollouts.c.state.in_(states))).first()
+    return _rollout(row) if row is not None else None
+
+
+def listing(
+    connection: Connection, *, agent: str | None = None, only_live: bool = False, limit: int = 50
+) -> list[Rollout]:
+    """The newest first."""
+    query = select(rollouts).order_by(rollouts.c.created_at.desc(), rollouts.c.id.desc()).limit(limit)
+    if agent is not None:
+        query = query.where(rollouts.c.agent == agent)
+    if only_live:
+        query = query.where(rollouts.c.state.in_([state.value for state in LIVE_STATES]))
+    return [_rollout(row) for row in connection.execute(query)]
+
+
+def move(connection: Connection, old: Rollout, state: RolloutState, **changes: Any) -> bool:
+    """Compare-and-swap into `state`: False when somebody was first."""
+    result = connection.execute(
+        update(rollouts)
+        .where(rollouts.c.id == old.id, rollouts.c.version == old.version)
+        .values(state=state.value, version=old.version + 1, **changes)
+    )
+    return result.rowcount == 1
+
+
+def note_assessment(connection: Connection, rollout_id: str, assessment: Mapping[str, Any], *, at: datetime) -> None:
+    """Keep the guard's latest word; no state changes, so the version stays."""
+    connection.execute(
+        update(rollouts).where(rollouts.c.id == rollout_id).values(assessment=dict(assessment), assessed_at=at)
+    )
+
+
+def add_event(
+    connection: Connection,
+    rollout: Rollout,
+    *,
+    at: datetime,
+    actor: str,
+    action: str,
+    to_state: RolloutState,
+    step: int,
+    share: float,
+    details: Mapping[str, Any],
+    packet: str | None = None,
+) -> None:
+    """Append to the rollout's history."""
+    c = rollout_events.c
+    last = connection.execute(select(func.max(c.seq)).where(c.rollout_id == rollout.id)).scalar()
+    connection.execute(
+        insert(rollout_events).values(
+            rollout_id=rollout.id,
+            seq=(last or 0) + 1,
+            at=at,
+            actor=actor,
+            action=action,
+            from_state=rollout.state.value,
+            to_state=to_state.value,
+            step=step,
+            share=share,
+            details=dict(details),
+            packet=packet,
+        )
+    )
+
+
+def events(connection: Connection, rollout_id: str) -> list[Row[Any]]:
+    query = select(rollout_events).where(rollout_events.c.rollout_id == rollout_id).order_by(rollout_events.c.seq)
+    return list(connection.execute(query))
+
+
+def lock(connection: Connection, rollout_id: str) -> None:
+    """Serialise evidence updates of one rollout until the transaction ends."""
+    if not is_sqlite(connection):
+        connection.execute(select(rollouts.c.id).where(rollouts.c.id == rollout_id).with_for_update())
+
+
+def summaries(connection: Connection, rollout_id: str) -> dict[tuple[int, str, str], dict[str, Any]]:
+    """(step, arm, metric) -> summary."""
+    query = select(rollout_summaries).where(rollout_summaries.c.rollout_id == rollout_id)
+    return {(row.step, row.arm, row.metric): row.summary for row in connection.execute(query)}
+
+
+def summary(connection: Connection, rollout_id: str, *, step: int, arm: str, metric: str) -> dict[str, Any] | None:
+    c = rollout_summaries.c
+    return connection.execute(
+        select(c.summary).where(c.rollout_id == rollout_id, c.step == step, c.arm == arm, c.metric == metric)
+    ).scalar()
+
+
+def put_summary(
+    connection: Connection, rollout_id: str, *, step: int, arm: str, metric: str, summary: Mapping[str, Any]
+) -> None:
+    statement = insert_for(connection)(rollout_summaries).values(
+        rollout_id=rollout_id, step=step, arm=arm, metric=metric, summary=dict(summary)
+    )
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["rollout_id", "step", "arm", "metric"], set_={"summary": dict(summary)}
+        )
+    )
+
+
+def meet_keys(connection: Connection, rollout_id: str, keys: Mapping[str, str]) -> set[str]:
+    """Record keys with the arm that each met first; returns the new ones."""
+    new: set[str] = set()
+    statement = (
+        insert_for(connection)(rollout_keys)
+        .on_conflict_do_nothing(index_elements=["rollout_id", "key"])
+        .returning(rollout_keys.c.key)
+    )
+    rows = [
+        {"rollout_id": rollout_id, "key": key, "arm": arm, "decisions": 0, "sums": {}}
+        for key, arm in sorted(keys.items())
+    ]
+    for start in range(0, len(rows), 500):
+        new.update(connection.execute(statement.values(rows[start : start + 500])).scalars())
+    return new
+
+
+def key_rows(connection: Connection, rollout_id: str, keys: Sequence[str]) -> dict[str, Row[Any]]:
+    found: dict[str, Row[Any]] = {}
+    names = sorted(set(keys))
+    for start in range(0, len(names), 500):
+        query = select(rollout_keys).where(
+            rollout_keys.c.rollout_id == rollout_id, rollout_keys.c.key.in_(names[start : start + 500])
+        )
+        found.update({row.key: row for row in connection.execute(query)})
+    return found
+
+
+def put_key_sums(connection: Connection, rollout_id: str, key: str, sums: Mapping[str, Any], *, decisions: int) -> None:
+    connection.execute(
+        update(rollout_keys)
+        .where(rollout_keys.c.rollout_id == rollout_id, rollout_keys.c.key == key)
+        .values(sums=dict(sums), decisions=decisions)
+    )
+
+
+def pair_key(connection: Connection, rollout_id: str, key: str, *, x: int, inclusion: float) -> bool:
+    """Give a key its single paired number; False when it has one already."""
+    c = rollout_keys.c
+    result = connection.execute(
+        update(rollout_keys)
+        .where(c.rollout_id == rollout_id, c.key == key, c.paired.is_(None))
+        .values(paired=x, inclusion=inclusion)
+    )
+    return result.rowcount == 1
