@@ -58,7 +58,7 @@ docs: $(DEV) ## write the reference pages that follow from the code
 	@$(PY) -m scripts.errors_reference
 
 bench: $(DEV) ## every claim, measured
-	@$(PY) -m bench all $(ARGS)
+	@$(PY) -m bench all --markdown docs/benchmarks.md $(ARGS)
 
 lock: ## resolve the dependencies anew (needs uv; ARGS=--upgrade for the newest)
 	@sh scripts/lock.sh $(ARGS)

@@ -38,6 +38,7 @@ SNIPPET_LENGTH = 240
 # Where the extraction writes a number for "could not be read", the package keeps an honest null.
 UNKNOWN = {"hour_utc": -1.0}
 
+_NO_LETTER = re.compile(r"[\W_]+")
 _MESSAGE_ID = re.compile(r"<[^<>\s]+>")
 _ADDRESS = re.compile(r"[\w.+%=-]+@(?=[\w-]+(?:\.[\w-]+)*)")
 _DROPPED_HTML = re.compile(r"<!--.*?-->|<(style|script|title|head)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
@@ -76,7 +77,9 @@ def header_text(value: object) -> str:
 
 def folded(text: str, limit: int) -> str:
     """One clean line of at most `limit` characters: no control characters, addresses and crude words masked."""
-    visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text.replace("�", " "))
+    # Folding first and cutting generously keeps a long body from being looked at character by character.
+    start = " ".join(text.replace("\ufffd", " ").split())[: 4 * limit]
+    visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in start)
     line = _ADDRESS.sub("…@", " ".join(visible.split()))
     line = _CRUDE.sub(lambda word: word[0][0] + "***", line)
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
@@ -143,7 +146,7 @@ def threads(mails: Mapping[str, tuple[Message, str]], features: Mapping[str, tup
     for item, (mail, text) in mails.items():
         cited = " ".join(str(mail.get(name, "")) for name in ("message-id", "references", "in-reply-to"))
         links = [*_MESSAGE_ID.findall(cited), "features:" + "\x1f".join(features[item])]
-        body = "".join(c for c in text.casefold() if c.isalnum())
+        body = _NO_LETTER.sub("", text.casefold())
         if len(body) >= 40:
             links.append("text:" + sha256(body.encode("utf-8", "surrogatepass")).hexdigest())
         for link in links:

@@ -66,7 +66,9 @@ def extract(features: Sequence[Feature], payload: object, *, at: datetime | None
 
 def compile_extractor(features: Sequence[Feature]) -> Extractor:
     """A function that does what `extract` does, prepared once for many payloads."""
-    steps = tuple((feature, tuple(feature.path.split(".")), feature.missing, _plain_range(feature)) for feature in features)
+    steps = tuple(
+        (feature, tuple(feature.path.split(".")), feature.missing, _plain_range(feature)) for feature in features
+    )
 
     def run(payload: object, at: datetime | None) -> FeatureVector:
         if not isinstance(payload, Mapping):
@@ -150,9 +152,7 @@ def _no_payload(features: Sequence[Feature], payload: object) -> FeatureVector:
 def _convert(feature: Feature, raw: Any, at: datetime | None, problems: list[FeatureProblem]) -> Value:
     def note(problem: str, effect: str) -> None:
         problems.append(
-            FeatureProblem(
-                feature=feature.name, path=feature.path, found=show(raw), problem=problem, effect=effect
-            )
+            FeatureProblem(feature=feature.name, path=feature.path, found=show(raw), problem=problem, effect=effect)
         )
 
     try:

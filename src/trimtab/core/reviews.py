@@ -28,14 +28,6 @@ class ReviewAction(StrEnum):
     ADJUDICATE = "adjudicate"
 
 
-class Stratum(StrEnum):
-    """Why an item was drawn: each stratum has its own design and known inclusion probabilities."""
-
-    DISCORDANT = "discordant"  # a live rollout's arms choose differently
-    UNCERTAIN = "uncertain"  # drawn in proportion to uncertainty
-    AUDIT = "audit"  # drawn uniformly, to keep everybody honest
-
-
 _S, _A = ReviewState, ReviewAction
 
 TRANSITIONS: Mapping[tuple[ReviewState, ReviewAction], ReviewState] = {

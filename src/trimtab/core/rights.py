@@ -54,9 +54,14 @@ class Actor:
 
     def require(self, right: Right) -> None:
         """Raises ForbiddenError when the actor's role does not carry `right`."""
-        if right not in RIGHTS[self.role]:
-            who = ", ".join(sorted(role.value for role, rights in RIGHTS.items() if right in rights))
-            raise ForbiddenError(f"{self.name} is {self.role} and may not {right}: ask one of these roles: {who}")
+        self.require_any(right)
+
+    def require_any(self, *rights: Right) -> None:
+        """Raises ForbiddenError when the actor's role carries none of `rights`."""
+        if RIGHTS[self.role].isdisjoint(rights):
+            who = ", ".join(sorted(role.value for role, held in RIGHTS.items() if not held.isdisjoint(rights)))
+            what = " or ".join(rights)
+            raise ForbiddenError(f"{self.name} is {self.role} and may not {what}: ask one of these roles: {who}")
 
 
 SYSTEM = Actor(name="trimtab", role=Role.ADMIN)

@@ -188,7 +188,7 @@ def uncertainties(
 
     `consensus`: (n, k) posterior of the judges, an all-nan row where none spoke. `policy`: (n, k) the policy's own
     posterior, an all-nan row where it has none: used where no judge spoke. `served`: (n,) index of the served label,
-    −1 where unknown: for the conflict. `disagreement`, `confidence`: (n,), see `judge_disagreement` and `mean_confidence`;
+    −1 where unknown: for the conflict. `disagreement`, `confidence`: (n,), see `judge_disagreement`, `mean_confidence`;
     nan where not measured. Where neither posterior is known the score is 1 and the reason EXPLORATION: knowing nothing
     is the largest uncertainty. Every row names at least one reason when its score is above 0
     and something is open; a decision on which all is clear names none.

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from trimtab.demo.data_source import chance
 from trimtab.errors import InvalidInputError
@@ -29,7 +27,6 @@ LARGEST = 1e15
 NUMERIC_SHARE = 0.95
 
 _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-"))
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _ID_NAME = re.compile(r"(.*_)?(id|uuid|guid|key)|index|unnamed: 0|row", re.IGNORECASE)
 _UNSAFE = re.compile(r"[^A-Za-z0-9_]+")
@@ -108,34 +105,37 @@ def read_csv(path: Path, *, label: str, seed: int, skip_bad_rows: bool) -> CsvTa
 def _rows(path: Path, seed: int) -> tuple[list[str], list[_Row], list[tuple[_Row, str]], int]:
     """Header, rows of the right width (a fair sample of at most MOST_ROWS), the others, and how many there are."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        _refuse(f"{path} is not UTF-8 text (byte {error.start:,}): save it as CSV in UTF-8.")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return _read(path, file, seed)
+    except UnicodeDecodeError:
+        _refuse(f"{path} is not UTF-8 text: save it as CSV in UTF-8.")
     except OSError as error:
         _refuse(f"{path} cannot be read ({error.strerror}): name a CSV file.")
-    # A quoted field may span lines, so the delimiter is read off the header line alone.
-    first = text.lstrip().partition("\n")[0]
-    delimiter = max(",;\t|", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+
+
+def _read(path: Path, file: TextIO, seed: int) -> tuple[list[str], list[_Row], list[tuple[_Row, str]], int]:
+    # The header decides the delimiter; a file without line ends is not read whole to find that out.
+    first = file.readline(1_000_000)
+    file.seek(0)
+    reader = csv.reader(file, delimiter=max(",;\t|", key=first.count), strict=True)
     rows: list[_Row] = []
     bad: list[tuple[_Row, str]] = []
     number = 0
     header: list[str] = []
-    for row in _parsed(path, reader):
+    for cells in _parsed(path, reader):
         if not header:
-            header = _header(path, row)
+            header = _header(path, cells)
             continue
         number += 1
-        here = _Row(number, reader.line_num, row)
-        if len(row) != len(header):
-            bad.append((here, f"has {len(row)} fields, the header has {len(header)}"))
+        if len(cells) != len(header):
+            bad.append((_Row(number, reader.line_num, []), f"has {len(cells)} fields, the header has {len(header)}"))
         elif len(rows) < MOST_ROWS:
-            rows.append(here)
+            rows.append(_Row(number, reader.line_num, cells))
         else:
             # Reservoir sampling: every row ends up in the sample with the same chance.
             place = int(chance(seed, "reservoir", str(number)) * number)
             if place < MOST_ROWS:
-                rows[place] = here
+                rows[place] = _Row(number, reader.line_num, cells)
     if not header:
         _refuse(f"{path} is empty: it needs a header line and at least {LEAST_ROWS} rows.")
     return header, rows, bad, number
@@ -255,7 +255,7 @@ def _safe(title: str, names: set[str], notes: list[str]) -> str:
     """A name of letters, digits and underscores, as features have; a change is noted."""
     base = _UNSAFE.sub("_", title).strip("_")[:50] or "column"
     base = f"_{base}" if base[0].isdigit() else base
-    # An agent's features may not end like the marker of a missing value, nor look like what a reviewer reads.
+    # Bundles use that ending for the coefficient of an unknown value.
     base = f"{base}_" if base.endswith("__missing") else base
     name, copy = base, 1
     while name in names:
@@ -275,9 +275,12 @@ def _numbers(cells: Sequence[str]) -> list[float | int | None]:
 
 
 def _number(cell: str) -> float | None:
-    text = cell.strip()
-    value = float(text) if _NUMBER.fullmatch(text) else math.nan
-    return value if abs(value) <= LARGEST else None
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    # A NaN fails both comparisons; Python alone reads "1_000" as a number.
+    return value if -LARGEST <= value <= LARGEST and "_" not in cell else None
 
 
 def _is_missing(cell: str) -> bool:

@@ -114,31 +114,18 @@ def verdicts_of(connection: Connection, decision_ids: Iterable[str]) -> list[Row
     return found
 
 
-def verdicts_with_answers(connection: Connection, agent: str, *, since: datetime, until: datetime) -> list[Row[Any]]:
-    """Every recent verdict beside the independent human answer on the same key (gold, reviews): one row per pair."""
+def answered_verdicts(connection: Connection, agent: str, *, since: datetime, until: datetime) -> list[Row[Any]]:
+    """Every recent verdict on a key that has an independent human answer (gold or review), with that key."""
+    answered = exists().where(
+        labels.c.agent == decisions.c.agent,
+        labels.c.key == decisions.c.key,
+        labels.c.source.in_(("gold", "review")),
+    )
     query = (
-        select(
-            verdicts.c.decision_id,
-            verdicts.c.judge,
-            verdicts.c.version,
-            verdicts.c.label,
-            verdicts.c.confidence,
-            verdicts.c.at,
-            labels.c.label.label("answer"),
-            labels.c.source.label("answer_source"),
-            labels.c.source_id.label("answer_id"),
-            labels.c.at.label("answer_at"),
-        )
+        select(verdicts, decisions.c.key)
         .join(decisions, decisions.c.id == verdicts.c.decision_id)
-        .join(labels, and_(labels.c.agent == decisions.c.agent, labels.c.key == decisions.c.key))
-        .where(
-            verdicts.c.agent == agent,
-            verdicts.c.at >= since,
-            verdicts.c.at <= until,
-            labels.c.source.in_(("gold", "review")),
-            labels.c.polarity == "positive",
-        )
-        .order_by(verdicts.c.decision_id, verdicts.c.judge, verdicts.c.at, labels.c.source, labels.c.at)
+        .where(verdicts.c.agent == agent, verdicts.c.at >= since, verdicts.c.at <= until, answered)
+        .order_by(verdicts.c.at, verdicts.c.id)
     )
     return list(connection.execute(query))
 

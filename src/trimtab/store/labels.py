@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, and_, func, select, update
+from sqlalchemy import Connection, Row, Table, func, select, update
 
 from trimtab.core.labels import Label, Polarity, Source
 from trimtab.store.engine import insert_for
@@ -28,11 +28,11 @@ def append(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[str
     return added
 
 
-def of_agent(connection: Connection, agent: str, *, until: datetime | None = None) -> list[Label]:
-    """Every label of an agent, in the order of time."""
+def of_agent(connection: Connection, agent: str, *, sources: Collection[Source] | None = None) -> list[Label]:
+    """Every label of an agent, or those of some sources, in the order of time."""
     query = select(labels).where(labels.c.agent == agent)
-    if until is not None:
-        query = query.where(labels.c.at <= until)
+    if sources is not None:
+        query = query.where(labels.c.source.in_(sorted(sources)))
     return [_label(row) for row in connection.execute(query.order_by(labels.c.at, labels.c.source, labels.c.source_id))]
 
 
@@ -123,16 +123,3 @@ def add_gold(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
     for start in range(0, len(rows), _CHUNK):
         added += connection.execute(statement.values(list(rows[start : start + _CHUNK]))).rowcount
     return added
-
-
-def rollout_decision(connection: Connection, *, agent: str, key: str, rollout_id: str) -> Row[Any] | None:
-    """The first discordant decision on `key` in a rollout."""
-    query = select(decisions).where(
-        and_(
-            decisions.c.rollout_id == rollout_id,
-            decisions.c.discordant,
-            decisions.c.agent == agent,
-            decisions.c.key == key,
-        )
-    )
-    return connection.execute(query.order_by(decisions.c.at, decisions.c.id).limit(1)).first()

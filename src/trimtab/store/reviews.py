@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, exists, func, insert, select, update
 
-from trimtab.core.reviews import ReviewState, Stratum
+from trimtab.core.reviews import ReviewState
+from trimtab.core.sampling import AskedFor
 from trimtab.store.engine import insert_for, is_sqlite
 from trimtab.store.tables import labels, review_items, reviews
 
@@ -23,7 +24,7 @@ class ReviewItem:
     decision_id: str
     key: str
     state: ReviewState
-    stratum: Stratum
+    stratum: AskedFor
     reasons: tuple[str, ...]
     uncertainty: float
     inclusion: float
@@ -43,7 +44,7 @@ def _item(row: Row[Any]) -> ReviewItem:
         **{
             **values,
             "state": ReviewState(values["state"]),
-            "stratum": Stratum(values["stratum"]),
+            "stratum": AskedFor(values["stratum"]),
             "reasons": tuple(values["reasons"]),
         }
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from trimtab.core.rollouts import LIVE_STATES, GuardPlan, RolloutState
 from trimtab.store.engine import insert_for, is_sqlite
@@ -137,43 +137,34 @@ def lock(connection: Connection, rollout_id: str) -> None:
         connection.execute(select(rollouts.c.id).where(rollouts.c.id == rollout_id).with_for_update())
 
 
-def summaries(connection: Connection, rollout_id: str) -> dict[tuple[int, str, str], dict[str, Any]]:
-    """(step, arm, metric) -> summary."""
+def evidence(connection: Connection, rollout_id: str) -> dict[str, dict[str, Any]]:
+    """part -> summary: everything that the guard looks at, however many decisions there were."""
     query = select(rollout_summaries).where(rollout_summaries.c.rollout_id == rollout_id)
-    return {(row.step, row.arm, row.metric): row.summary for row in connection.execute(query)}
+    return {row.part: row.summary for row in connection.execute(query)}
 
 
-def summary(connection: Connection, rollout_id: str, *, step: int, arm: str, metric: str) -> dict[str, Any] | None:
-    c = rollout_summaries.c
-    return connection.execute(
-        select(c.summary).where(c.rollout_id == rollout_id, c.step == step, c.arm == arm, c.metric == metric)
-    ).scalar()
-
-
-def put_summary(
-    connection: Connection, rollout_id: str, *, step: int, arm: str, metric: str, summary: Mapping[str, Any]
-) -> None:
+def put_evidence(connection: Connection, rollout_id: str, part: str, summary: Mapping[str, Any]) -> None:
     statement = insert_for(connection)(rollout_summaries).values(
-        rollout_id=rollout_id, step=step, arm=arm, metric=metric, summary=dict(summary)
+        rollout_id=rollout_id, part=part, summary=dict(summary)
     )
     connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["rollout_id", "step", "arm", "metric"], set_={"summary": dict(summary)}
-        )
+        statement.on_conflict_do_update(index_elements=["rollout_id", "part"], set_={"summary": dict(summary)})
     )
 
 
-def meet_keys(connection: Connection, rollout_id: str, keys: Mapping[str, str]) -> set[str]:
-    """Record keys with the arm that each met first; returns the new ones."""
+def meet_keys(
+    connection: Connection, rollout_id: str, choices: Mapping[str, tuple[str | None, str | None]]
+) -> set[str]:
+    """Record keys with what (canary, baseline) first chose for each; returns the keys that are new."""
     new: set[str] = set()
     statement = (
         insert_for(connection)(rollout_keys)
         .on_conflict_do_nothing(index_elements=["rollout_id", "key"])
         .returning(rollout_keys.c.key)
     )
-    rows = [
-        {"rollout_id": rollout_id, "key": key, "arm": arm, "decisions": 0, "sums": {}}
-        for key, arm in sorted(keys.items())
+    rows: list[dict[str, Any]] = [
+        {"rollout_id": rollout_id, "key": key, "canary_label": canary, "baseline_label": baseline, "sums": {}}
+        for key, (canary, baseline) in sorted(choices.items())
     ]
     for start in range(0, len(rows), 500):
         new.update(connection.execute(statement.values(rows[start : start + 500])).scalars())
@@ -181,6 +172,7 @@ def meet_keys(connection: Connection, rollout_id: str, keys: Mapping[str, str]) 
 
 
 def key_rows(connection: Connection, rollout_id: str, keys: Sequence[str]) -> dict[str, Row[Any]]:
+    """The keys' rows, by key."""
     found: dict[str, Row[Any]] = {}
     names = sorted(set(keys))
     for start in range(0, len(names), 500):
@@ -191,12 +183,16 @@ def key_rows(connection: Connection, rollout_id: str, keys: Sequence[str]) -> di
     return found
 
 
-def put_key_sums(connection: Connection, rollout_id: str, key: str, sums: Mapping[str, Any], *, decisions: int) -> None:
-    connection.execute(
+def put_key_sums(connection: Connection, rollout_id: str, sums: Mapping[str, Mapping[str, Any]]) -> None:
+    """Store keys' running sums."""
+    c = rollout_keys.c
+    statement = (
         update(rollout_keys)
-        .where(rollout_keys.c.rollout_id == rollout_id, rollout_keys.c.key == key)
-        .values(sums=dict(sums), decisions=decisions)
+        .where(c.rollout_id == rollout_id, c.key == bindparam("which"))
+        .values(sums=bindparam("new_sums", type_=c.sums.type))
     )
+    if sums:
+        connection.execute(statement, [{"which": key, "new_sums": dict(value)} for key, value in sorted(sums.items())])
 
 
 def pair_key(connection: Connection, rollout_id: str, key: str, *, x: int, inclusion: float) -> bool:

@@ -325,28 +325,26 @@ rollout_events = Table(
     Column("packet", _HASH),
 )
 
-# Evidence as mergeable summaries: one per (rollout, step, arm, metric), never a rescan.
+# Evidence as mergeable summaries: "paired" and one part per step ("step/0", …), never a rescan.
 rollout_summaries = Table(
     "rollout_summaries",
     metadata,
     Column("rollout_id", Id, primary_key=True),
-    Column("step", Integer, primary_key=True),
-    Column("arm", _STATE, primary_key=True),
-    Column("metric", _STATE, primary_key=True),
+    Column("part", _STATE, primary_key=True),
     Column("summary", Document, nullable=False),
 )
 
-# One row per key of a rollout: which arm it met, its running sums, and its single paired number.
+# One row per key of a rollout: what both arms chose first, its single paired number, its running sums by step and arm.
 rollout_keys = Table(
     "rollout_keys",
     metadata,
     Column("rollout_id", Id, primary_key=True),
     Column("key", _NAME, primary_key=True),
-    Column("arm", _STATE, nullable=False),
-    Column("decisions", Integer, nullable=False),
-    Column("sums", Document, nullable=False),
-    Column("paired", Integer),  # -1, 0, +1; null until its first discordant labelled decision
+    Column("canary_label", _NAME),
+    Column("baseline_label", _NAME),
+    Column("paired", Integer),  # -1, 0, +1; null until an independent label arrives for a discordant key
     Column("inclusion", Float),
+    Column("sums", Document, nullable=False),
 )
 
 # Signed, chained evidence: the body is the exact text that was hashed.
@@ -418,7 +416,7 @@ audit = Table(
 runtime_settings = Table(
     "runtime_settings",
     metadata,
-    Column("name", _SLUG, primary_key=True),
+    Column("name", _NAME, primary_key=True),
     Column("value", Document, nullable=False),
     Column("version", Integer, nullable=False),
     Column("updated_at", UtcTime, nullable=False),

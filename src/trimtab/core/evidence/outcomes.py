@@ -126,7 +126,7 @@ class ArmSummary:
 _PARTS: Mapping[str, Any] = {
     "failures": FailureCounts,
     "judged": PredictionSums,
-    **{name: Moments for name in QUANTITIES},
+    **dict.fromkeys(QUANTITIES, Moments),
 }
 
 

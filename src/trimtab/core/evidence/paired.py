@@ -25,8 +25,8 @@ from trimtab.core.evidence.predictions import PredictionSums
 from trimtab.core.evidence.wealth import log_mixture, rate_bounds
 from trimtab.errors import InvalidStatisticError
 
-DISCORDANCE_PART = 0.2  # of an α that also pays for the bound on the discordance rate
-_KEYS = frozenset({"compared", "discordant", "labels", "least_inclusion", "judged"})
+DISCORDANCE_PART = 0.1  # of an α that also pays for the bound on the discordance rate
+_KEYS = frozenset({"compared", "discordant", "labels", "least_inclusion", "planned_inclusion", "judged"})
 
 Row = tuple[int, int, int, int]  # (cell, worse, equal, better)
 
@@ -45,6 +45,7 @@ class PairedSummary:
     discordant: int = 0  # those with different choices
     labels: tuple[Row, ...] = ()
     least_inclusion: float = 1.0  # over every discordant key that could have been drawn
+    planned_inclusion: float = 1.0  # what the bets are sized for, fixed at the start; other probabilities stay valid
     judged: PredictionSums = field(default_factory=PredictionSums)  # what judges expect of x: for the estimate only
 
     def add_compared(self, n: int, discordant: int, *, least_inclusion: float = 1.0) -> PairedSummary:
@@ -90,8 +91,13 @@ class PairedSummary:
         return replace(self, judged=self.judged.add_prediction(wire.number(predicted, "judged", low=-1, high=1)))
 
     def merge(self, other: PairedSummary) -> PairedSummary:
-        """Both summaries as one; associative and commutative."""
-        return PairedSummary(
+        """Both summaries as one; associative and commutative. Raises InvalidStatisticError for other planned bets."""
+        if self.planned_inclusion != other.planned_inclusion:
+            raise InvalidStatisticError(
+                f"planned_inclusion: {self.planned_inclusion} and {other.planned_inclusion} belong to different plans"
+            )
+        return replace(
+            self,
             compared=self.compared + other.compared,
             discordant=self.discordant + other.discordant,
             labels=_merged(self.labels, other.labels),
@@ -142,13 +148,13 @@ class PairedSummary:
             raise InvalidStatisticError(
                 f"mean: must lie strictly between -1 and 1, got {-mean if flipped else mean!r:.60}"
             )
-        bets = alive(self.least_inclusion)
+        bets = alive(self.least_inclusion, self.planned_inclusion)
         if bets == 0:
             return -math.inf
         sums = [0.0] * bets
         table = cached_bet_logs if mean == 0.0 else bet_logs
         for cell, worse, equal, better in self.labels:
-            low, middle, high = table(mean, cell, bets)
+            low, middle, high = table(mean, cell, bets, self.planned_inclusion)
             down, up = (better, worse) if flipped else (worse, better)
             sums = [s + down * a + equal * b + up * c for s, a, b, c in zip(sums, low, middle, high, strict=True)]
         return log_mixture(sums, LOG_WEIGHTS[len(BETS) - bets :])
@@ -157,7 +163,7 @@ class PairedSummary:
         """Log e-value against H0: δ ≤ −margin, to be compared with log(1/alpha).
 
         The margin becomes −margin/q on the discordant stratum, with q an anytime-valid upper bound of the discordance
-        rate that costs a fifth of `alpha`. Where q ≤ margin the arms differ too rarely to lose more than the margin,
+        rate that costs a tenth of `alpha`. Where q ≤ margin the arms differ too rarely to lose more than the margin,
         whatever the labels say: +inf. Without comparisons q is 1. Raises InvalidStatisticError for a margin outside (0,
         1).
         """
@@ -198,7 +204,7 @@ class PairedSummary:
         >>> for x in [1] * 24 + [-1] * 6:
         ...     s = s.add(x=x)
         >>> low, high = s.mean_bounds(0.05)
-        >>> 0.1 < low < 0.6 < high < 0.95
+        >>> 0.0 < low < 0.6 < high < 0.95
         True
         """
         limit = math.log(2.0 / wire.alpha(alpha))
@@ -229,7 +235,7 @@ class PairedSummary:
         return None if mean is None else self.discordant / self.compared * mean
 
     def difference_bounds(self, alpha: float) -> tuple[float, float]:
-        """Anytime-valid interval of δ: coverage ≥ 1 − alpha at all looks together, a fifth of alpha paying for the
+        """Anytime-valid interval of δ: coverage ≥ 1 − alpha at all looks together, a tenth of alpha paying for the
         rate.
 
         Every product of a discordance rate and a mean that are both still possible. No data: (−1, 1).
@@ -246,6 +252,7 @@ class PairedSummary:
             "discordant": self.discordant,
             "labels": [list(row) for row in self.labels],
             "least_inclusion": self.least_inclusion,
+            "planned_inclusion": self.planned_inclusion,
             "judged": self.judged.to_mapping(),
         }
 
@@ -261,6 +268,7 @@ class PairedSummary:
             discordant=discordant,
             labels=_rows(known["labels"]),
             least_inclusion=wire.inclusion(known["least_inclusion"]),
+            planned_inclusion=wire.inclusion(known["planned_inclusion"]),
             judged=PredictionSums.from_mapping(known["judged"]),
         )
 

@@ -212,3 +212,10 @@ class VerdictTable:
             confidence=self.confidence[kept],
             age_days=self.age_days[kept],
         )
+
+    def of_items(self, kept: NDArray[np.int64]) -> Self:
+        """The table of the items `kept` (ascending indices) alone, with the same judges and labels."""
+        place = np.full(self.n_items, -1, dtype=np.int32)
+        place[kept] = np.arange(len(kept), dtype=np.int32)
+        part = self.only(place[self.item] >= 0)
+        return replace(part, decisions=[self.decisions[i] for i in kept.tolist()], item=place[part.item])

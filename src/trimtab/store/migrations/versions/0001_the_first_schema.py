@@ -299,21 +299,19 @@ def upgrade() -> None:
         "rollout_keys",
         sa.Column("rollout_id", Id, nullable=False),
         sa.Column("key", sa.String(length=200), nullable=False),
-        sa.Column("arm", sa.String(length=16), nullable=False),
-        sa.Column("decisions", sa.Integer(), nullable=False),
-        sa.Column("sums", Document, nullable=False),
+        sa.Column("canary_label", sa.String(length=200), nullable=True),
+        sa.Column("baseline_label", sa.String(length=200), nullable=True),
         sa.Column("paired", sa.Integer(), nullable=True),
         sa.Column("inclusion", sa.Float(), nullable=True),
+        sa.Column("sums", Document, nullable=False),
         sa.PrimaryKeyConstraint("rollout_id", "key", name=op.f("pk_rollout_keys")),
     )
     op.create_table(
         "rollout_summaries",
         sa.Column("rollout_id", Id, nullable=False),
-        sa.Column("step", sa.Integer(), nullable=False),
-        sa.Column("arm", sa.String(length=16), nullable=False),
-        sa.Column("metric", sa.String(length=16), nullable=False),
+        sa.Column("part", sa.String(length=16), nullable=False),
         sa.Column("summary", Document, nullable=False),
-        sa.PrimaryKeyConstraint("rollout_id", "step", "arm", "metric", name=op.f("pk_rollout_summaries")),
+        sa.PrimaryKeyConstraint("rollout_id", "part", name=op.f("pk_rollout_summaries")),
     )
     op.create_table(
         "rollouts",
@@ -348,7 +346,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "runtime_settings",
-        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("value", Document, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("updated_at", UtcTime(), nullable=False),

@@ -1,0 +1,1 @@
+"""Every speed and every statistical claim, runnable, side by side with what a user would pick instead."""

@@ -1,0 +1,91 @@
+"""The composition root: settings -> engine, clock, services."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from sqlalchemy import Engine
+
+from trimtab.clock import Clock, SystemClock
+from trimtab.services.agents import Agents
+from trimtab.services.bundles import Bundles
+from trimtab.services.context import Context
+from trimtab.services.decisions import Decisions
+from trimtab.services.history import History
+from trimtab.services.judges import Judges
+from trimtab.services.labels import Labels
+from trimtab.services.loop import Loop
+from trimtab.services.proposals import Proposals
+from trimtab.services.reviews import Reviews
+from trimtab.services.rollouts import Rollouts
+from trimtab.settings import Settings
+from trimtab.store.engine import open_engine
+from trimtab.store.migrations import upgrade
+
+
+def code_version() -> str:
+    """The installed version of Trimtab."""
+    try:
+        return version("trimtab")
+    except PackageNotFoundError:
+        return "0+source"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trimtab:
+    """Everything that one process needs: the services over one database."""
+
+    settings: Settings
+    context: Context
+    agents: Agents
+    decisions: Decisions
+    labels: Labels
+    judges: Judges
+    reviews: Reviews
+    bundles: Bundles
+    proposals: Proposals
+    rollouts: Rollouts
+    history: History
+    loop: Loop
+
+    @property
+    def engine(self) -> Engine:
+        return self.context.engine
+
+    def close(self) -> None:
+        """Give back the database connections."""
+        self.context.engine.dispose()
+
+
+def build(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    randomness: Callable[[int], bytes] = os.urandom,
+    migrate: bool = True,
+) -> Trimtab:
+    """Open the database (bringing its schema forward) and put the services together.
+
+    Raises StorageError when the database cannot be used, SchemaVersionError when it is of a newer Trimtab.
+    """
+    engine = open_engine(settings.database_url)
+    if migrate:
+        upgrade(engine)
+    context = Context(engine=engine, clock=clock or SystemClock(), randomness=randomness, code_version=code_version())
+    return Trimtab(
+        settings=settings,
+        context=context,
+        agents=Agents(context),
+        decisions=Decisions(context),
+        labels=Labels(context),
+        judges=Judges(context),
+        reviews=Reviews(context),
+        bundles=Bundles(context),
+        proposals=Proposals(context),
+        rollouts=Rollouts(context),
+        history=History(context),
+        loop=Loop(context),
+    )

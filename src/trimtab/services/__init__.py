@@ -1,0 +1,1 @@
+"""DOES. One class per concept, one transaction per action, one audit event."""

@@ -1,0 +1,136 @@
+"""Folding what arrives into a rollout's mergeable summaries, in the transaction that stores it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from trimtab.core.assignment import Arm
+from trimtab.core.evidence.outcomes import KeySums, Outcome, StepSummary
+from trimtab.core.evidence.paired import PairedSummary
+from trimtab.core.guard import RolloutEvidence
+from trimtab.store import rollouts as rollout_store
+from trimtab.store.rollouts import Rollout
+
+PAIRED = "paired"
+
+
+def step_part(step: int) -> str:
+    return f"step/{step}"
+
+
+def read(connection: Connection, rollout: Rollout) -> RolloutEvidence:
+    """Everything that the guard looks at."""
+    parts = rollout_store.evidence(connection, rollout.id)
+    evidence = RolloutEvidence()
+    if PAIRED in parts:
+        evidence = evidence.with_paired(PairedSummary.from_mapping(parts[PAIRED]))
+    for step in range(len(rollout.plan.steps)):
+        if step_part(step) in parts:
+            evidence = evidence.with_step(step, StepSummary.from_mapping(parts[step_part(step)]))
+    return evidence
+
+
+def _paired(parts: dict[str, dict[str, Any]]) -> PairedSummary:
+    return PairedSummary.from_mapping(parts[PAIRED]) if PAIRED in parts else PairedSummary()
+
+
+def _step(parts: dict[str, dict[str, Any]], step: int) -> StepSummary:
+    part = step_part(step)
+    return StepSummary.from_mapping(parts[part]) if part in parts else StepSummary()
+
+
+def fold_decisions(connection: Connection, decisions: Sequence[Any]) -> None:
+    """Count newly exposed keys and what both arms chose for them. `decisions`: new rows, in the order of time."""
+    by_rollout: dict[str, list[Any]] = defaultdict(list)
+    for decision in decisions:
+        if decision.rollout_id is not None:
+            by_rollout[decision.rollout_id].append(decision)
+    for rollout_id, rows in sorted(by_rollout.items()):
+        rollout = rollout_store.get(connection, rollout_id)
+        if rollout is not None:
+            _fold_exposure(connection, rollout, rows)
+
+
+def _fold_exposure(connection: Connection, rollout: Rollout, rows: Sequence[Any]) -> None:
+    rollout_store.lock(connection, rollout.id)
+    first: dict[str, Any] = {}
+    for row in rows:
+        first.setdefault(row.key, row)
+    choices = {
+        key: (row.label, row.shadow_label) if row.arm == Arm.CANARY else (row.shadow_label, row.label)
+        for key, row in first.items()
+    }
+    new = rollout_store.meet_keys(connection, rollout.id, choices)
+    if not new:
+        return
+    parts = rollout_store.evidence(connection, rollout.id)
+    both = [key for key in new if None not in choices[key]]
+    differing = sum(choices[key][0] != choices[key][1] for key in both)
+    paired = _paired(parts).add_compared(len(both), differing)
+    rollout_store.put_evidence(connection, rollout.id, PAIRED, paired.to_mapping())
+    by_step: dict[int, list[str]] = defaultdict(list)
+    for key in new:
+        by_step[min(first[key].step or 0, len(rollout.plan.steps) - 1)].append(first[key].arm)
+    for step, arms in sorted(by_step.items()):
+        summary = _step(parts, step)
+        canary = arms.count(Arm.CANARY)
+        exposed = summary.exposed.add(canary=canary, baseline=len(arms) - canary)
+        updated = StepSummary(exposed=exposed, canary=summary.canary, baseline=summary.baseline)
+        rollout_store.put_evidence(connection, rollout.id, step_part(step), updated.to_mapping())
+
+
+def fold_outcomes(connection: Connection, pairs: Sequence[tuple[Any, Any]]) -> None:
+    """Count outcomes of served decisions. `pairs`: (outcome, decision) rows, each outcome once."""
+    by_rollout: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
+    for outcome, decision in pairs:
+        if decision.rollout_id is not None:
+            by_rollout[decision.rollout_id].append((outcome, decision))
+    for rollout_id, rows in sorted(by_rollout.items()):
+        rollout = rollout_store.get(connection, rollout_id)
+        if rollout is not None:
+            _fold_arm_outcomes(connection, rollout, rows)
+
+
+def _fold_arm_outcomes(connection: Connection, rollout: Rollout, rows: Sequence[tuple[Any, Any]]) -> None:
+    rollout_store.lock(connection, rollout.id)
+    parts = rollout_store.evidence(connection, rollout.id)
+    keys = rollout_store.key_rows(connection, rollout.id, [decision.key for _, decision in rows])
+    steps: dict[int, StepSummary] = {}
+    sums: dict[str, dict[str, Any]] = {}
+    for row, decision in rows:
+        if decision.key not in keys:
+            continue
+        step = min(decision.step or 0, len(rollout.plan.steps) - 1)
+        arm = Arm(decision.arm)
+        summary = steps.get(step) or _step(parts, step)
+        key_sums = sums.setdefault(decision.key, dict(keys[decision.key].sums))
+        place = f"{step}/{arm}"
+        before = KeySums.from_mapping(key_sums[place]) if place in key_sums else KeySums()
+        outcome = Outcome(failed=row.failed, score=row.score, latency_ms=row.latency_ms, cost_usd=row.cost_usd)
+        arm_summary, after = summary.arm(arm).add(outcome, key=before, plan=rollout.plan, arm=arm)
+        steps[step] = summary.with_arm(arm, arm_summary)
+        key_sums[place] = after.to_mapping()
+    rollout_store.put_key_sums(connection, rollout.id, sums)
+    for step, summary in sorted(steps.items()):
+        rollout_store.put_evidence(connection, rollout.id, step_part(step), summary.to_mapping())
+
+
+def fold_answer(connection: Connection, rollout_id: str, key: str, answer: str, *, inclusion: float) -> bool:
+    """Let an independent answer judge both arms on a discordant key, once; False when it changes nothing."""
+    rollout = rollout_store.get(connection, rollout_id)
+    if rollout is None:
+        return False
+    rollout_store.lock(connection, rollout_id)
+    row = rollout_store.key_rows(connection, rollout_id, [key]).get(key)
+    if row is None or row.canary_label is None or row.baseline_label is None or row.canary_label == row.baseline_label:
+        return False
+    x = int(row.canary_label == answer) - int(row.baseline_label == answer)
+    if not rollout_store.pair_key(connection, rollout_id, key, x=x, inclusion=inclusion):
+        return False
+    paired = _paired(rollout_store.evidence(connection, rollout_id)).add(x=x, inclusion=inclusion)
+    rollout_store.put_evidence(connection, rollout_id, PAIRED, paired.to_mapping())
+    return True

@@ -1,0 +1,192 @@
+"""Judges: what their verdicts are worth, measured against people, and what they say together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from trimtab.core.agents import AgentSpec
+from trimtab.core.judges.calibration import equal_mass_bins
+from trimtab.core.judges.consensus import FittedConsensus, MajorityVote, WeightedVote
+from trimtab.core.judges.reliability import HALF_LIFE_DAYS, LOOK_BACK_DAYS, ReliabilitySummary, summarise
+from trimtab.core.judges.verdicts import JudgeVersion, Verdict, VerdictTable
+from trimtab.core.judges.weights import JudgeWeight, judge_weights
+from trimtab.core.labels import INDEPENDENT_SOURCES, MergedLabel, merge_labels
+from trimtab.core.rights import Actor, Right
+from trimtab.services.context import Context, audit, spec_of
+from trimtab.store import agents as agent_store
+from trimtab.store import events as event_store
+from trimtab.store import labels as label_store
+from trimtab.store import reliability as reliability_store
+from trimtab.store.engine import reading, writing
+
+MOST_SURVEY_WEIGHT = 20.0  # an answer drawn with probability below 1/20 speaks for at most 20 decisions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """The verdicts that people's answers can be compared with, and what came of the comparison."""
+
+    table: VerdictTable
+    gold: Any  # (n_items,) label index of the human answer
+    survey_weight: list[float]
+    summary: ReliabilitySummary
+    weights: tuple[JudgeWeight, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How often a consensus is right where people answered; None where nothing could be compared."""
+
+    method: str
+    accuracy: float | None
+    n: int
+
+
+class Judges:
+    """Raters of decisions and what they are worth."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def update_weights(self, actor: Actor, *, agent: str | None = None) -> dict[str, tuple[JudgeWeight, ...]]:
+        """Measure every judge against people and keep a dated snapshot. Twice at the same moment changes nothing."""
+        actor.require(Right.RUN_JOBS)
+        with reading(self._context.engine) as connection:
+            if agent is not None:
+                spec_of(connection, agent)
+            agents = [agent] if agent else [row.agent for row in agent_store.newest_specs(connection)]
+        return {one: self._update(actor, one) for one in agents}
+
+    def _update(self, actor: Actor, agent: str) -> tuple[JudgeWeight, ...]:
+        at = self._context.now()
+        with writing(self._context.engine) as connection:
+            spec = spec_of(connection, agent)
+            measured = measure(connection, spec, at)
+            for weight in measured.weights:
+                sums = measured.summary.judges[JudgeVersion(judge=weight.judge, version=weight.version)]
+                bins = [[one.weight, one.confidence, one.accuracy] for one in equal_mass_bins(sums)]
+                reliability_store.add(
+                    connection,
+                    agent=agent,
+                    judge=weight.judge,
+                    version=weight.version,
+                    at=at,
+                    weight=weight.weight,
+                    unproven=weight.unproven,
+                    n=weight.n,
+                    snapshot={**weight_mapping(weight), "reliability_bins": bins},
+                )
+            if measured.weights:
+                details = {f"{one.judge}@{one.version}": one.weight for one in measured.weights}
+                audit(connection, actor=actor, at=at, action="judges.update_weights", subject=agent, details=details)
+            return measured.weights
+
+    def weights(self, actor: Actor, agent: str) -> list[Any]:
+        """Each judge version's newest snapshot."""
+        actor.require(Right.READ)
+        with reading(self._context.engine) as connection:
+            spec_of(connection, agent)
+            return reliability_store.newest(connection, agent)
+
+    def history(self, actor: Actor, agent: str, *, judge: str | None = None) -> list[Any]:
+        """All snapshots in the order of time."""
+        actor.require(Right.READ)
+        with reading(self._context.engine) as connection:
+            spec_of(connection, agent)
+            return reliability_store.history(connection, agent, judge=judge)
+
+    def agreement(self, actor: Actor, agent: str) -> list[Agreement]:
+        """How often the weighted consensus is right where people answered, with the majority vote beside it.
+
+        In sample: the weights were measured on the same answers.
+        """
+        actor.require(Right.READ)
+        at = self._context.now()
+        with reading(self._context.engine) as connection:
+            spec = spec_of(connection, agent)
+            measured = measure(connection, spec, at)
+        fitted = (WeightedVote().fit(measured.table, measured.gold), MajorityVote().fit(measured.table, measured.gold))
+        found = []
+        for one in fitted:
+            known = measured.gold >= 0
+            n = int(known.sum())
+            right = one.posterior(measured.table).argmax(axis=1)[known] == measured.gold[known] if n else None
+            found.append(Agreement(method=one.name, accuracy=None if right is None else float(right.mean()), n=n))
+        return found
+
+
+def weight_mapping(weight: JudgeWeight) -> dict[str, Any]:
+    """A judge's weight as plain JSON data."""
+    return {
+        "judge": weight.judge,
+        "version": weight.version,
+        "weight": weight.weight,
+        "agreement": weight.agreement,
+        "interval": list(weight.interval) if weight.interval else None,
+        "ece": weight.ece,
+        "brier": weight.brier,
+        "kappa": weight.kappa,
+        "n": weight.n,
+        "effective_n": weight.effective_n,
+        "unproven": weight.unproven,
+        "reason": weight.reason,
+    }
+
+
+def measure(connection: Connection, spec: AgentSpec, at: datetime) -> Measured:
+    """Compare recent verdicts with independent human answers: gold and reviews, never what judges said themselves.
+
+    Approvals and thumbs are left out: they are anchored on the served choice and would reward a judge that flatters.
+    Answers that were drawn speak for 1/π decisions each.
+    """
+    since = at - timedelta(days=LOOK_BACK_DAYS)
+    answers = merge_labels(
+        label_store.of_agent(connection, spec.agent, sources=INDEPENDENT_SOURCES), possible=spec.labels
+    )
+    rows = event_store.answered_verdicts(connection, spec.agent, since=since, until=at)
+    known = event_store.judges_of(connection, spec.agent, since=since)
+    table, keys = verdict_table(rows, spec, at, judges=[JudgeVersion(judge=one[0], version=one[1]) for one in known])
+    gold = table.gold_of({decision: answers[key].label for decision, key in keys.items() if key in answers})
+    survey = [_survey_weight(answers.get(keys[decision])) for decision in table.decisions]
+    summary = summarise(table, gold, half_life_days=HALF_LIFE_DAYS, look_back_days=LOOK_BACK_DAYS, survey_weight=survey)
+    return Measured(table=table, gold=gold, survey_weight=survey, summary=summary, weights=judge_weights(summary))
+
+
+def _survey_weight(answer: MergedLabel | None) -> float:
+    return 1.0 if answer is None else min(1.0 / answer.inclusion, MOST_SURVEY_WEIGHT)
+
+
+def verdict_table(
+    rows: Sequence[Any], spec: AgentSpec, at: datetime, *, judges: Sequence[JudgeVersion] = ()
+) -> tuple[VerdictTable, Mapping[str, str]]:
+    """Stored verdicts as columns, each judge version's newest word on a decision; and decision id -> key."""
+    newest: dict[tuple[str, str, str], Any] = {}
+    keys: dict[str, str] = {}
+    for row in rows:
+        newest[row.decision_id, row.judge, row.version] = row
+        keys[row.decision_id] = getattr(row, "key", row.decision_id)
+    verdicts = [
+        Verdict(
+            decision_id=row.decision_id,
+            judge=row.judge,
+            version=row.version,
+            label=row.label,
+            confidence=row.confidence,
+            at=min(row.at, at),
+        )
+        for row in newest.values()
+        if row.label in spec.labels
+    ]
+    table = VerdictTable.from_verdicts(verdicts, labels=spec.labels, at=at)
+    silent = [one for one in judges if one not in table.judges]  # they judged, but nothing that people answered
+    return replace(table, judges=(*table.judges, *silent)), keys
+
+
+def fit_consensus(measured: Measured) -> FittedConsensus:
+    """The consensus that questions are drawn by: the documented weights' vote."""
+    return WeightedVote().fit(measured.table, measured.gold)
