@@ -86,7 +86,7 @@ def flatter_cell(runs: int, seed: int, *, honest: bool) -> dict[str, float]:
     """
     rng = np.random.default_rng(seed)
     change = 0.0 if honest else -0.10
-    back = forward = judge_only = 0
+    back = forward = judge_only = judge_back = 0
     harm_at, goal_at = math.log(1 / alpha_harm(PLAN, Metric.SCORE)), math.log(1 / PLAN.alpha_promote)
     for _ in range(runs):
         arms = []
@@ -96,7 +96,8 @@ def flatter_cell(runs: int, seed: int, *, honest: bool) -> dict[str, float]:
             taste = (rng.random(4000) < sees).astype(float)
             arms.append((y, fair if honest else np.where(rng.random(4000) < 0.3, fair, taste)))
         gap = arms[0][1].mean() - arms[1][1].mean()
-        judge_only += gap > 1.96 * math.sqrt(sum(f.var() / 4000 for _, f in arms))
+        half = 1.96 * math.sqrt(sum(f.var() / 4000 for _, f in arms))
+        judge_only, judge_back = judge_only + (gap > half), judge_back + (gap < -half)
         verdict = ""
         for labels in range(50, 1001, 50):
             seen = labels * 4
@@ -111,7 +112,12 @@ def flatter_cell(runs: int, seed: int, *, honest: bool) -> dict[str, float]:
             if verdict:
                 break
         back, forward = back + (verdict == "back"), forward + (verdict == "forward")
-    return {"back": back / runs, "forward": forward / runs, "judge_only": judge_only / runs}
+    return {
+        "back": back / runs,
+        "forward": forward / runs,
+        "judge_only": judge_only / runs,
+        "judge_back": judge_back / runs,
+    }
 
 
 def paired_hundred(runs: int, seed: int) -> tuple[float, float, float]:
@@ -162,7 +168,7 @@ def run(quick: bool) -> dict[str, Any]:
         "True -10 pt, the judge prefers the canary",
         ["rule", "rolled back", "promoted"],
         [
-            ["judge alone, t test", percent(0.0), percent(flattered["judge_only"])],
+            ["judge alone, t test", percent(flattered["judge_back"]), percent(flattered["judge_only"])],
             ["PPI++ guard, 1,000 labels an arm", percent(flattered["back"]), percent(flattered["forward"])],
             [f"paired guard, median {labels:.0f} labels", percent(back), percent(forward)],
         ],

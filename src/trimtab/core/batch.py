@@ -147,10 +147,13 @@ def _score(bundle: Bundle, policy: LogisticPolicy, row: int, columns: Mapping[st
             weight = policy.coefficients.get(feature.name, zero)[row]
             if weight == 0 and extra == 0:
                 continue
-            term = weight * column
-            unknown = ~np.isfinite(term)
+            low, high = policy.clamps.get(feature.name, (None, None))
+            term = column if low is None else np.maximum(column, low)
+            term = weight * (term if high is None else np.minimum(term, high))
+            unknown = ~np.isfinite(column)
             if unknown.any():
-                term[unknown] = (weight * fill if isinstance(fill, (int, float)) else 0.0) + extra
+                usual = weight * policy.clamped(feature.name, fill) if isinstance(fill, (int, float)) else 0.0
+                term[unknown] = usual + extra
         else:
             table = [policy.coefficients.get(f"{feature.name}={name}", zero)[row] for name in feature.categories]
             usual = table[feature.categories.index(fill)] if isinstance(fill, str) else 0.0

@@ -64,6 +64,8 @@ def _problem(link: Link, *, seq: int, previous: str) -> str | None:
         content = json.loads(link.body)
     except ValueError:
         return f"entry {seq} is not JSON"
+    if not isinstance(content, dict):
+        return f"entry {seq} is no JSON object"
     if link.previous != previous or content.get("previous") != previous:
         return f"entry {seq} does not follow the entry before it ({previous[:12]}…)"
     if content.get("seq") != seq:

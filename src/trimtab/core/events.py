@@ -6,6 +6,7 @@ Every event carries its own id, so sending it twice is harmless.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,9 @@ MAX_KEY = 200
 MAX_NAME = 200
 MAX_PAYLOAD_BYTES = 65_536
 MAX_PAYLOAD_DEPTH = 32
+MAX_STEP = 99
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # an escaped U+0000, not an escaped backslash before "u0000"
+_HASH = re.compile(r"[0-9a-f]{64}")
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -109,6 +113,9 @@ def check_event(event: AnyEvent, labels: Sequence[str]) -> None:
         if event.correct is None and event.label is None:
             raise InvalidInputError("feedback: say `correct`, or the right `label`, or both")
         _check_label("label", event.label, labels)
+        _check_person(event.by)
+    elif isinstance(event, ApprovalEvent):
+        _check_person(event.by)
 
 
 def check_key(key: str) -> None:
@@ -134,9 +141,12 @@ def check_payload_size(payload: dict[str, Any]) -> None:
                 f"payload: nested deeper than {MAX_PAYLOAD_DEPTH} levels; send the parts that matter"
             )
     try:
-        size = len(canonical_json(payload).encode())
-    except (ValueError, TypeError, UnicodeEncodeError) as error:
+        text = canonical_json(payload)
+        size = len(text.encode())
+    except (ValueError, TypeError) as error:
         raise InvalidPayloadError(f"payload: not plain JSON ({error}); leave out or replace such values") from None
+    if _NUL.search(text):
+        raise InvalidPayloadError("payload: a text holds the character U+0000, which is no text; leave it out")
     if size > MAX_PAYLOAD_BYTES:
         raise InvalidPayloadError(
             f"payload: {size} bytes of JSON, at most {MAX_PAYLOAD_BYTES}; send the parts that matter"
@@ -153,10 +163,12 @@ def _check_decision(event: DecisionEvent, labels: Sequence[str]) -> None:
         raise InvalidInputError(f"arm: baseline or canary, got {event.arm[:60]!r}")
     if len(event.reason) > 16 or not event.reason.isprintable():
         raise InvalidInputError(f"reason: at most 16 printable characters, got {event.reason[:60]!r}")
-    if event.bundle is not None and len(event.bundle) != 64:
+    if event.bundle is not None and not _HASH.fullmatch(event.bundle):
         raise InvalidInputError("bundle: the 64 hex characters of a SHA-256 are needed")
     if event.rollout_id is not None:
         _check_id("rollout_id", event.rollout_id)
+    if event.step is not None and not 0 <= event.step <= MAX_STEP:
+        raise InvalidInputError(f"step: a whole number from 0 to {MAX_STEP} is needed, got {event.step}")
 
 
 def _check_outcome(event: OutcomeEvent) -> None:
@@ -169,13 +181,18 @@ def _check_outcome(event: OutcomeEvent) -> None:
 
 
 def _check_id(name: str, value: str) -> None:
-    if not UUID_PATTERN.match(value):
+    if not UUID_PATTERN.fullmatch(value):
         raise InvalidInputError(f"{name}: a UUID in lower-case text is needed, got {value[:60]!r}")
 
 
 def _check_name(name: str, value: str) -> None:
     if not value or len(value) > MAX_NAME or not value.isprintable():
         raise InvalidInputError(f"{name}: 1 to {MAX_NAME} printable characters are needed, got {value[:60]!r}")
+
+
+def _check_person(name: str | None) -> None:
+    if name is not None:
+        _check_name("by", name)
 
 
 def _check_label(name: str, value: str | None, labels: Sequence[str]) -> None:

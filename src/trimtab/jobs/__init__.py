@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from trimtab.jobs.catalogue import JOBS, Job
-from trimtab.jobs.runner import JobReport, run_due, run_job
+from trimtab.jobs.runner import JobReport, recent_runs, run_due, run_job
 
-__all__ = ["JOBS", "Job", "JobReport", "run_due", "run_job"]
+__all__ = ["JOBS", "Job", "JobReport", "recent_runs", "run_due", "run_job"]

@@ -10,10 +10,10 @@ from trimtab.core.agents import AgentSpec
 from trimtab.core.canonical import sha256_of
 from trimtab.core.rights import Actor, Right
 from trimtab.core.rollouts import GuardPlan
-from trimtab.services.context import Context, audit, bundle_or_none, pointer_of, spec_of, swap
+from trimtab.services.context import Context, audit, bundle_or_none, check_text, pointer_of, spec_of, swap
 from trimtab.store import agents as agent_store
 from trimtab.store.agents import Pointer
-from trimtab.store.engine import reading, writing
+from trimtab.store.engine import lock_name, reading, writing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,7 @@ class Agents:
         GuardPlan.from_mapping(spec.guard)
         at = self._context.now()
         with writing(self._context.engine) as connection:
+            lock_name(connection, f"agent/{spec.agent}")  # two people adding at once get two versions
             version, new = agent_store.add_spec(
                 connection, agent=spec.agent, spec=spec.to_mapping(), sha256=spec.sha256, at=at, by=actor.name
             )
@@ -100,6 +101,7 @@ class Agents:
 
     def _set_kill_switch(self, actor: Actor, agent: str, *, on: bool, reason: str) -> Pointer:
         actor.require(Right.ROLL_OUT)
+        check_text("reason", reason)
         at = self._context.now()
         with writing(self._context.engine) as connection:
             pointer = pointer_of(connection, agent)

@@ -13,7 +13,17 @@ from trimtab.core.rights import Actor, Right
 from trimtab.core.rollouts import RolloutAction
 from trimtab.core.training import Method, TrainingResult, train
 from trimtab.errors import ConflictError, InvalidInputError
-from trimtab.services.context import Context, audit, bundle_of, bundle_or_none, pointer_of, seed_of, spec_of, swap
+from trimtab.services.context import (
+    Context,
+    audit,
+    bundle_of,
+    bundle_or_none,
+    check_text,
+    pointer_of,
+    seed_of,
+    spec_of,
+    swap,
+)
 from trimtab.services.labels import examples_of
 from trimtab.services.rollouts import end_live_rollout
 from trimtab.store import bundles as bundle_store
@@ -112,6 +122,7 @@ class Bundles:
     def rollback(self, actor: Actor, agent: str, *, steps: int = 1, reason: str) -> Pointer:
         """Let an earlier champion serve again, `steps` back. Legal in every state: it rolls back a live rollout too."""
         actor.require(Right.ROLL_OUT)
+        check_text("reason", reason)
         if steps < 1:
             raise InvalidInputError(f"steps: at least 1 is needed, got {steps}")
         at = self._context.now()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,16 +14,19 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from trimtab.clock import Clock
-from trimtab.core.agents import AgentSpec
+from trimtab.core.agents import AGENT_PATTERN, AgentSpec
 from trimtab.core.bundles import Bundle
 from trimtab.core.canonical import canonical_json
-from trimtab.core.ids import uuid7
+from trimtab.core.ids import UUID_PATTERN, uuid7
 from trimtab.core.rights import Actor
-from trimtab.errors import ConflictError, NotFoundError
+from trimtab.errors import ConflictError, InvalidInputError, NotFoundError
 from trimtab.store import agents as agent_store
 from trimtab.store import bundles as bundle_store
 from trimtab.store import chains
 from trimtab.store.agents import Pointer
+
+MAX_TEXT = 4000
+_HASH_PREFIX = re.compile(r"[0-9a-f]{6,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +68,12 @@ def audit(
 
 @lru_cache(maxsize=256)
 def _parsed_spec(canonical: str) -> AgentSpec:
-    import json
-
     return AgentSpec.from_mapping(json.loads(canonical))
 
 
 def spec_of(connection: Connection, agent: str) -> AgentSpec:
     """The agent's newest spec. Raises NotFoundError naming the agents that exist."""
-    row = agent_store.newest_spec(connection, agent)
+    row = agent_store.newest_spec(connection, agent) if AGENT_PATTERN.fullmatch(agent) else None
     if row is None:
         known = [one.agent for one in agent_store.newest_specs(connection)]
         there = f"known are {', '.join(known)}" if known else "there are none yet"
@@ -80,7 +83,7 @@ def spec_of(connection: Connection, agent: str) -> AgentSpec:
 
 def pointer_of(connection: Connection, agent: str) -> Pointer:
     """What the agent serves. Raises NotFoundError."""
-    found = agent_store.pointer(connection, agent)
+    found = agent_store.pointer(connection, agent) if AGENT_PATTERN.fullmatch(agent) else None
     if found is None:
         spec_of(connection, agent)
         raise NotFoundError(f"agent {agent} has no pointer; add its spec again: trimtab agents add")
@@ -99,10 +102,8 @@ def _parsed_bundle(sha256: str, document: str) -> Bundle:
 
 
 def bundle_of(connection: Connection, name: str, *, agent: str | None = None) -> Bundle:
-    """A bundle by its hash or the beginning of it (8 characters or more). Raises NotFoundError or ConflictError."""
-    rows = bundle_store.by_prefix(connection, name) if len(name) >= 6 else []
-    if agent is not None:
-        rows = [row for row in rows if row.agent == agent]
+    """A bundle by its hash or the beginning of it (6 characters or more). Raises NotFoundError or ConflictError."""
+    rows = bundle_store.by_prefix(connection, name, agent=agent) if is_hash_prefix(name) else []
     if not rows:
         of = f" of agent {agent}" if agent else ""
         raise NotFoundError(f"bundle {name[:64]!r}{of} does not exist; list them with: trimtab bundles list")
@@ -113,6 +114,28 @@ def bundle_of(connection: Connection, name: str, *, agent: str | None = None) ->
 
 def bundle_or_none(connection: Connection, sha256: str | None) -> Bundle | None:
     return bundle_of(connection, sha256) if sha256 is not None else None
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` can be an id at all; what cannot does not exist, and PostgreSQL would not even look."""
+    return UUID_PATTERN.fullmatch(text) is not None
+
+
+def is_hash_prefix(text: str) -> bool:
+    """Whether `text` can begin a hash, with enough characters to be looked up."""
+    return _HASH_PREFIX.fullmatch(text) is not None
+
+
+def check_text(name: str, text: str | None, *, needed: bool = False) -> None:
+    """Raises InvalidInputError when a person's words cannot be kept as they are, or are missing where needed."""
+    if text is None:
+        return
+    if needed and not text.strip():
+        raise InvalidInputError(f"{name}: say why, for whoever reads the history")
+    if len(text) > MAX_TEXT:
+        raise InvalidInputError(f"{name}: at most {MAX_TEXT} characters, got {len(text)}")
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidInputError(f"{name}: has a character that is no text; leave it out")
 
 
 def seed_of(*names: str) -> int:

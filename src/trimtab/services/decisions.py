@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -110,6 +110,13 @@ class Decisions:
         with reading(self._context.engine) as connection:
             spec_of(connection, agent)
             return event_store.decisions_between(connection, agent, limit=limit)
+
+    def between(self, actor: Actor, agent: str, *, since: datetime, until: datetime) -> list[Any]:
+        """The agent's decisions of a time span, in order."""
+        actor.require(Right.READ)
+        with reading(self._context.engine) as connection:
+            spec_of(connection, agent)
+            return event_store.decisions_between(connection, agent, since=since, until=until)
 
     def explain(self, actor: Actor, decision_id: str) -> Explanation:
         """Why a decision came out as it did, from the bundle that made it. Raises NotFoundError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -61,7 +62,7 @@ def _fold_exposure(connection: Connection, rollout: Rollout, rows: Sequence[Any]
     for row in rows:
         first.setdefault(row.key, row)
     choices = {
-        key: (row.label, row.shadow_label) if row.arm == Arm.CANARY else (row.shadow_label, row.label)
+        key: (row.at, row.label, row.shadow_label) if row.arm == Arm.CANARY else (row.at, row.shadow_label, row.label)
         for key, row in first.items()
     }
     new = rollout_store.meet_keys(connection, rollout.id, choices)
@@ -69,7 +70,7 @@ def _fold_exposure(connection: Connection, rollout: Rollout, rows: Sequence[Any]
         return
     parts = rollout_store.evidence(connection, rollout.id)
     both = [key for key in new if None not in choices[key]]
-    differing = sum(choices[key][0] != choices[key][1] for key in both)
+    differing = sum(choices[key][1] != choices[key][2] for key in both)
     paired = _paired(parts).add_compared(len(both), differing)
     rollout_store.put_evidence(connection, rollout.id, PAIRED, paired.to_mapping())
     by_step: dict[int, list[str]] = defaultdict(list)
@@ -119,7 +120,9 @@ def _fold_arm_outcomes(connection: Connection, rollout: Rollout, rows: Sequence[
         rollout_store.put_evidence(connection, rollout.id, step_part(step), summary.to_mapping())
 
 
-def fold_answer(connection: Connection, rollout_id: str, key: str, answer: str, *, inclusion: float) -> bool:
+def fold_answer(
+    connection: Connection, rollout_id: str, key: str, answer: str, *, inclusion: float, at: datetime
+) -> bool:
     """Let an independent answer judge both arms on a discordant key, once; False when it changes nothing."""
     rollout = rollout_store.get(connection, rollout_id)
     if rollout is None:
@@ -129,8 +132,24 @@ def fold_answer(connection: Connection, rollout_id: str, key: str, answer: str, 
     if row is None or row.canary_label is None or row.baseline_label is None or row.canary_label == row.baseline_label:
         return False
     x = int(row.canary_label == answer) - int(row.baseline_label == answer)
-    if not rollout_store.pair_key(connection, rollout_id, key, x=x, inclusion=inclusion):
+    if not rollout_store.pair_key(connection, rollout_id, key, x=x, inclusion=inclusion, at=at):
         return False
     paired = _paired(rollout_store.evidence(connection, rollout_id)).add(x=x, inclusion=inclusion)
     rollout_store.put_evidence(connection, rollout_id, PAIRED, paired.to_mapping())
     return True
+
+
+def paired_history(connection: Connection, rollout_id: str) -> list[tuple[datetime, PairedSummary]]:
+    """How the paired evidence grew, folded again label by label: for drawing, never for deciding."""
+    keys = rollout_store.all_keys(connection, rollout_id)
+    met = [(row.met_at, 0, row) for row in keys if row.canary_label is not None and row.baseline_label is not None]
+    answered = [(row.paired_at, 1, row) for row in keys if row.paired_at is not None]
+    summary = PairedSummary()
+    history = []
+    for at, kind, row in sorted([*met, *answered], key=lambda one: (one[0], one[1], one[2].key)):
+        if kind == 0:
+            summary = summary.add_compared(1, int(row.canary_label != row.baseline_label))
+        else:
+            summary = summary.add(x=row.paired, inclusion=row.inclusion)
+            history.append((at, summary))
+    return history

@@ -131,7 +131,7 @@ class Labels:
             )
             if item.key in answers and item.rollout_id is not None:
                 answer = answers[item.key].label
-                evidence.fold_answer(connection, item.rollout_id, item.key, answer, inclusion=item.inclusion)
+                evidence.fold_answer(connection, item.rollout_id, item.key, answer, inclusion=item.inclusion, at=at)
             review_store.move(connection, item, ReviewState.EXPIRED, at=at)
 
     def add_rows(

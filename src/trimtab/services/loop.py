@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trimtab.core.rights import Actor, Right
-from trimtab.errors import InvalidInputError
-from trimtab.services.context import Context, audit
+from trimtab.services.context import Context, audit, check_text
 from trimtab.services.rollouts import PAUSED
 from trimtab.store import agents as agent_store
 from trimtab.store import events as event_store
@@ -59,8 +58,7 @@ class Loop:
 
     def _set(self, actor: Actor, *, paused: bool, reason: str) -> None:
         actor.require(Right.ROLL_OUT)
-        if not reason.strip():
-            raise InvalidInputError("reason: say why, for whoever reads the history")
+        check_text("reason", reason, needed=True)
         at = self._context.now()
         with writing(self._context.engine) as connection:
             if bool(settings_store.read(connection, PAUSED)) == paused:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from trimtab.core.evidence.paired import PairedSummary
 from trimtab.core.guard import Assessment, GuardDecision, ReasonCode, RolloutEvidence, assess
 from trimtab.core.rights import SYSTEM, Actor, Right
 from trimtab.core.rollouts import EXPOSED_STATES, GuardPlan, RolloutAction, RolloutState, next_state
@@ -99,6 +100,12 @@ class Rollouts:
         actor.require(Right.READ)
         with reading(self._context.engine) as connection:
             return evidence_service.read(connection, _get(connection, rollout_id))
+
+    def paired_history(self, actor: Actor, rollout_id: str) -> list[tuple[datetime, PairedSummary]]:
+        """How a rollout's paired evidence grew, label by label."""
+        actor.require(Right.READ)
+        with reading(self._context.engine) as connection:
+            return evidence_service.paired_history(connection, _get(connection, rollout_id).id)
 
     def assess(self, actor: Actor, rollout_id: str) -> Assessment:
         """What the guard would say now; changes nothing."""

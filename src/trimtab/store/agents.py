@@ -55,7 +55,8 @@ def add_spec(
             version=1,
             updated_at=at,
         )
-        .on_conflict_do_nothing()
+        # Connected agents learn of a new spec by the version of what they serve.
+        .on_conflict_do_update(index_elements=["agent"], set_={"version": pointers.c.version + 1, "updated_at": at})
     )
     return version, True
 

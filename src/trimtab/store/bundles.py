@@ -21,11 +21,12 @@ def add(connection: Connection, *, sha256: str, agent: str, document: str, metho
     return bool(result.rowcount)
 
 
-def by_prefix(connection: Connection, prefix: str) -> list[Row[Any]]:
-    """The bundles whose hash begins with `prefix` (at most two, enough to see that it is ambiguous)."""
-    return list(
-        connection.execute(select(bundles).where(bundles.c.sha256.startswith(prefix, autoescape=True)).limit(2))
-    )
+def by_prefix(connection: Connection, prefix: str, *, agent: str | None = None) -> list[Row[Any]]:
+    """The bundles (of an agent) whose hash begins with `prefix`: at most two, enough to see that it is ambiguous."""
+    query = select(bundles).where(bundles.c.sha256.startswith(prefix, autoescape=True))
+    if agent is not None:
+        query = query.where(bundles.c.agent == agent)
+    return list(connection.execute(query.limit(2)))
 
 
 def of_agent(connection: Connection, agent: str, *, limit: int) -> list[Row[Any]]:

@@ -42,7 +42,8 @@ def _open_sqlite(url: URL) -> Engine:
     folder = Path(url.database).resolve().parent
     if not folder.is_dir():
         raise StorageError(f"database: the folder {folder} does not exist; create it or choose another path")
-    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+    # `?timeout=SECONDS` in the URL wins: how long to wait for another process's lock.
+    engine = create_engine(url, connect_args={} if "timeout" in url.query else {"timeout": SQLITE_BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
@@ -67,8 +68,12 @@ def _open_sqlite(url: URL) -> Engine:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A consistent snapshot. Raises StorageError when the database cannot be used."""
-    with _named_errors(engine), engine.connect() as connection, connection.begin():
-        yield connection
+    with _named_errors(engine), engine.connect() as connection:
+        if not is_sqlite(connection):
+            # PostgreSQL's default shows each statement another state; SQLite's readers have a snapshot anyway.
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
 
 
 @contextmanager
@@ -116,9 +121,18 @@ def is_sqlite(connection: Connection) -> bool:
 
 
 def lock_chain(connection: Connection) -> None:
-    """Take the one lock under which chains grow, until the transaction ends. SQLite has it since BEGIN IMMEDIATE."""
+    """Take the one lock under which chains grow, until the transaction ends. SQLite has it since BEGIN IMMEDIATE.
+
+    Everybody takes it last: whoever waits for a row or a name while holding it can block somebody who waits for it.
+    """
     if not is_sqlite(connection):
         connection.execute(text("SELECT pg_advisory_xact_lock(7239481230)"))
+
+
+def lock_name(connection: Connection, name: str) -> None:
+    """Let nobody else work under `name` until the transaction ends. On SQLite nobody else writes anyway."""
+    if not is_sqlite(connection):
+        connection.execute(text("SELECT pg_advisory_xact_lock(7239, hashtext(:name))"), {"name": name})
 
 
 def insert_for(connection: Connection) -> Any:

@@ -13,16 +13,24 @@ from trimtab.store.tables import job_runs
 
 
 def claim(
-    connection: Connection, *, name: str, due_at: datetime, worker: str, at: datetime, lease_until: datetime
+    connection: Connection,
+    *,
+    name: str,
+    due_at: datetime,
+    worker: str,
+    at: datetime,
+    lease_until: datetime,
+    dead_too: bool = False,
 ) -> Row[Any] | None:
-    """Take a run; None when it is done, or when another worker holds its lease."""
+    """Take a run; None when it is done, dead (unless `dead_too`), or when another worker holds its lease."""
     connection.execute(
         insert_for(connection)(job_runs)
         .values(name=name, due_at=due_at, state=JobState.DUE.value, attempts=0)
         .on_conflict_do_nothing()
     )
     c = job_runs.c
-    free = c.state.in_([JobState.DUE.value, JobState.FAILED.value, JobState.DEAD.value]) | (
+    startable = [JobState.DUE, JobState.FAILED, *([JobState.DEAD] if dead_too else [])]
+    free = c.state.in_([state.value for state in startable]) | (
         (c.state == JobState.RUNNING.value) & (c.lease_until < at)
     )
     taken = connection.execute(
@@ -42,17 +50,20 @@ def finish(
     *,
     name: str,
     due_at: datetime,
-    worker: str,
+    attempt: int,
     state: JobState,
     at: datetime,
     result: dict[str, Any] | None = None,
     error: str | None = None,
-) -> None:
-    connection.execute(
+) -> bool:
+    """Write what came of an attempt; False when another worker took the run over in the meantime."""
+    c = job_runs.c
+    done = connection.execute(
         update(job_runs)
-        .where(job_runs.c.name == name, job_runs.c.due_at == due_at, job_runs.c.worker == worker)
+        .where(c.name == name, c.due_at == due_at, c.attempts == attempt, c.state == JobState.RUNNING.value)
         .values(state=state.value, finished_at=at, result=result, error=error, lease_until=None)
     )
+    return done.rowcount == 1
 
 
 def recent(connection: Connection, *, name: str | None = None, limit: int = 50) -> list[Row[Any]]:

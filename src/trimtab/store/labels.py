@@ -23,8 +23,9 @@ def append(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[str
         .on_conflict_do_nothing(index_elements=["source", "source_id"])
         .returning(labels.c.id)
     )
-    for start in range(0, len(rows), _CHUNK):
-        added.update(connection.execute(statement.values(list(rows[start : start + _CHUNK]))).scalars())
+    ordered = sorted(rows, key=lambda row: (row["source"], row["source_id"]))  # one order for everybody: no deadlock
+    for start in range(0, len(ordered), _CHUNK):
+        added.update(connection.execute(statement.values(ordered[start : start + _CHUNK])).scalars())
     return added
 
 
@@ -120,6 +121,7 @@ def add_gold(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
     """Store gold tasks, one per (agent, key); returns how many are new."""
     added = 0
     statement = insert_for(connection)(gold_tasks).on_conflict_do_nothing(index_elements=["agent", "key"])
-    for start in range(0, len(rows), _CHUNK):
-        added += connection.execute(statement.values(list(rows[start : start + _CHUNK]))).rowcount
+    ordered = sorted(rows, key=lambda row: (row["agent"], row["key"]))
+    for start in range(0, len(ordered), _CHUNK):
+        added += connection.execute(statement.values(ordered[start : start + _CHUNK])).rowcount
     return added

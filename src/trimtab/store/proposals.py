@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from trimtab.core.approvals import ProposalState
+from trimtab.store.engine import is_sqlite
 from trimtab.store.tables import proposals
 
 
@@ -36,8 +37,10 @@ def add(connection: Connection, proposal: Proposal) -> None:
     connection.execute(insert(proposals).values({name: getattr(proposal, name) for name in Proposal.__slots__}))
 
 
-def get(connection: Connection, proposal_id: str) -> Proposal | None:
-    row = connection.execute(select(proposals).where(proposals.c.id == proposal_id)).first()
+def get(connection: Connection, proposal_id: str, *, lock: bool = False) -> Proposal | None:
+    """One proposal; with `lock` nobody else changes it until the transaction ends."""
+    query = select(proposals).where(proposals.c.id == proposal_id)
+    row = connection.execute(query.with_for_update() if lock and not is_sqlite(connection) else query).first()
     return _proposal(row) if row is not None else None
 
 

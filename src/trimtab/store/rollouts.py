@@ -153,9 +153,9 @@ def put_evidence(connection: Connection, rollout_id: str, part: str, summary: Ma
 
 
 def meet_keys(
-    connection: Connection, rollout_id: str, choices: Mapping[str, tuple[str | None, str | None]]
+    connection: Connection, rollout_id: str, choices: Mapping[str, tuple[datetime, str | None, str | None]]
 ) -> set[str]:
-    """Record keys with what (canary, baseline) first chose for each; returns the keys that are new."""
+    """Record keys with (time, canary's choice, baseline's choice) when first met; returns the keys that are new."""
     new: set[str] = set()
     statement = (
         insert_for(connection)(rollout_keys)
@@ -163,8 +163,15 @@ def meet_keys(
         .returning(rollout_keys.c.key)
     )
     rows: list[dict[str, Any]] = [
-        {"rollout_id": rollout_id, "key": key, "canary_label": canary, "baseline_label": baseline, "sums": {}}
-        for key, (canary, baseline) in sorted(choices.items())
+        {
+            "rollout_id": rollout_id,
+            "key": key,
+            "met_at": at,
+            "canary_label": canary,
+            "baseline_label": baseline,
+            "sums": {},
+        }
+        for key, (at, canary, baseline) in sorted(choices.items())
     ]
     for start in range(0, len(rows), 500):
         new.update(connection.execute(statement.values(rows[start : start + 500])).scalars())
@@ -195,12 +202,19 @@ def put_key_sums(connection: Connection, rollout_id: str, sums: Mapping[str, Map
         connection.execute(statement, [{"which": key, "new_sums": dict(value)} for key, value in sorted(sums.items())])
 
 
-def pair_key(connection: Connection, rollout_id: str, key: str, *, x: int, inclusion: float) -> bool:
+def pair_key(connection: Connection, rollout_id: str, key: str, *, x: int, inclusion: float, at: datetime) -> bool:
     """Give a key its single paired number; False when it has one already."""
     c = rollout_keys.c
     result = connection.execute(
         update(rollout_keys)
         .where(c.rollout_id == rollout_id, c.key == key, c.paired.is_(None))
-        .values(paired=x, inclusion=inclusion)
+        .values(paired=x, inclusion=inclusion, paired_at=at)
     )
     return result.rowcount == 1
+
+
+def all_keys(connection: Connection, rollout_id: str) -> list[Row[Any]]:
+    """Every key of a rollout in the order in which it was met: for drawing how the evidence grew, not for deciding."""
+    c = rollout_keys.c
+    query = select(c.key, c.met_at, c.canary_label, c.baseline_label, c.paired_at, c.paired, c.inclusion)
+    return list(connection.execute(query.where(c.rollout_id == rollout_id).order_by(c.met_at, c.key)))

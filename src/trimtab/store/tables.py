@@ -340,8 +340,10 @@ rollout_keys = Table(
     metadata,
     Column("rollout_id", Id, primary_key=True),
     Column("key", _NAME, primary_key=True),
+    Column("met_at", UtcTime, nullable=False),
     Column("canary_label", _NAME),
     Column("baseline_label", _NAME),
+    Column("paired_at", UtcTime),
     Column("paired", Integer),  # -1, 0, +1; null until an independent label arrives for a discordant key
     Column("inclusion", Float),
     Column("sums", Document, nullable=False),

@@ -42,7 +42,7 @@ class UtcTime(TypeDecorator[datetime]):
         return moment.astimezone(UTC)
 
 
-# JSON documents: binary JSON on PostgreSQL, text on SQLite.
-Document = JSON().with_variant(JSONB(), "postgresql")
+# JSON documents: binary JSON on PostgreSQL, text on SQLite. None is SQL's NULL, so that a query can ask for it.
+Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 # Ids are canonical text in Python on both databases, 16 bytes on PostgreSQL.
 Id = Uuid(as_uuid=False)

@@ -120,11 +120,10 @@ def _flip_points(bundle: Bundle | None) -> dict[str, str]:
         return {}
     described = {}
     for point in bundle.flip_points:
+        # Only flips that exist: why there is none differs from bundle to bundle and changes nothing.
         if point["value"] is not None:
-            change = f" ({point.get('below')} below, {point.get('above')} above)" if "below" in point else ""
-            described[str(point["feature"])] = f"{format_value(point['value'])}{change}"
-        else:
-            described[str(point["feature"])] = f"none: {point.get('reason', 'not stated')}"
+            sides = f" ({point.get('below')} up to it, {point.get('above')} above)" if "below" in point else ""
+            described[str(point["feature"])] = f"{format_value(point['value'])}{sides}"
     return described
 
 
@@ -179,7 +178,11 @@ def _coefficients(bundle: Bundle | None) -> dict[str, str]:
     for prefix, policy in [] if bundle is None else _prefixed(bundle.policy):
         if isinstance(policy, LogisticPolicy):
             described[f"{prefix}intercept"] = _row(policy.intercept)
-            described |= {f"{prefix}{name}": _row(row) for name, row in policy.coefficients.items()}
+            for name, row in policy.coefficients.items():
+                low, high = policy.clamps.get(name, (None, None))
+                cut = "" if low is None else f", counted from {format_value(low)}"
+                cut += "" if high is None else f", counted up to {format_value(high)}"
+                described[f"{prefix}{name}"] = _row(row) + cut
     return described
 
 

@@ -75,7 +75,7 @@ def _read_ensemble(place: Place, labels: Sequence[str], features: Features) -> E
 
 
 def _read_logistic(place: Place, labels: Sequence[str], features: Features) -> LogisticPolicy:
-    fields = place.mapping(("kind", "intercept", "coefficients"))
+    fields = place.mapping(("kind", "intercept", "coefficients"), ("clamps",))
     rows = 1 if len(labels) == 2 else len(labels)
     intercept = _row(fields["intercept"], rows)
     coefficients: dict[str, tuple[float, ...]] = {}
@@ -83,7 +83,18 @@ def _read_logistic(place: Place, labels: Sequence[str], features: Features) -> L
     for name, item in sorted(fields["coefficients"].members(MAX_FEATURES * MAX_CATEGORIES).items()):
         _check_term(item, name, features)
         coefficients[name] = _row(item, rows)
-    return LogisticPolicy(intercept=intercept, coefficients=coefficients)
+    clamps: dict[str, tuple[float | None, float | None]] = {}
+    for name, item in sorted(fields["clamps"].members(MAX_FEATURES).items()) if "clamps" in fields else ():
+        if name not in coefficients or "=" in name or name.endswith(MISSING_SUFFIX):
+            item.fail("only a number that has a coefficient can be clamped")
+        low, high = (
+            None if limit.value is None else limit.number(least=-MAX_MAGNITUDE, most=MAX_MAGNITUDE)
+            for limit in item.items(least=2, most=2)
+        )
+        if low is not None and high is not None and low >= high:
+            item.wrong("a lower limit below the upper one")
+        clamps[name] = (low, high)
+    return LogisticPolicy(intercept=intercept, coefficients=coefficients, clamps=clamps)
 
 
 def _row(place: Place, rows: int) -> tuple[float, ...]:

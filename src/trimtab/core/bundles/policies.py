@@ -7,7 +7,7 @@ first of the agent's labels when there is a tie. How each kind is evaluated stan
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -42,18 +42,30 @@ class LogisticPolicy:
 
     With two labels there is one row and it speaks for the second label. The keys of `coefficients` are a numeric
     feature's name, `feature=category` for one category, and `feature__missing` for "the value is unknown".
+    `clamps` holds (low, high) per heavy-tailed feature: a value beyond them counts as the limit (None: no limit).
     """
 
     kind: ClassVar[PolicyKind] = PolicyKind.LOGISTIC
     intercept: tuple[float, ...]
     coefficients: Mapping[str, tuple[float, ...]]
+    clamps: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
 
     def to_mapping(self) -> dict[str, Any]:
-        return {
+        mapping: dict[str, Any] = {
             "kind": self.kind.value,
             "intercept": list(self.intercept),
             "coefficients": {name: list(row) for name, row in self.coefficients.items()},
         }
+        if self.clamps:
+            mapping["clamps"] = {name: list(limits) for name, limits in self.clamps.items()}
+        return mapping
+
+    def clamped(self, feature: str, value: float) -> float:
+        """`value` pulled back to the feature's limits."""
+        low, high = self.clamps.get(feature, (None, None))
+        if low is not None and value < low:
+            return low
+        return high if high is not None and value > high else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from functools import lru_cache
 # Bets as shares κ of the largest stake that a null allows. Large ones end clear cases within a dozen labels; small ones
 # serve small effects, and labels drawn with small probability (the weight 1/π multiplies the stake).
 BETS: tuple[float, ...] = tuple(0.9 * 0.7**i for i in range(16))
-# Most weight where three in four labels favour one arm, as between bundles worth a rollout: 24 labels to a verdict there,
-# against 22 for the best single bet known in advance.
+# Most weight where three in four labels favour one arm, as between bundles worth a rollout: a verdict takes 24 labels
+# there, against 22 for the best single bet known in advance.
 _WEIGHTS = (0.4, 3.0, 4.5, 1.6, 0.6, 0.3, 0.15, 0.1, *[0.03] * 8)
 LOG_WEIGHTS: tuple[float, ...] = tuple(math.log(w / sum(_WEIGHTS)) for w in _WEIGHTS)
 _HEADROOM = 0.995  # a bet lives only while its worst possible factor stays above 1 − this

@@ -100,11 +100,9 @@ def effective_judges(table: VerdictTable, gold: ArrayLike, *, min_shared: int = 
     errors = np.full((len(rows), len(table.judges)), np.nan)
     errors[inverse, table.judge[used]] = (table.label[used] != right[used]).astype(np.float64)
     seen = np.isfinite(errors)
-    varied = (
-        (seen.sum(axis=0) >= min_shared) & (np.nanstd(np.where(seen, errors, np.nan), axis=0) > 0)
-        if rows.size
-        else (np.zeros(len(table.judges), dtype=bool))
-    )
+    often = seen.sum(axis=0)
+    share = np.where(seen, errors, 0.0).sum(axis=0) / np.maximum(often, 1)
+    varied = (often >= min_shared) & (share > 0) & (share < 1)
     errors, seen = errors[:, varied], seen[:, varied]
     j = errors.shape[1]
     if j < 2:

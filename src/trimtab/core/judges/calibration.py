@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -15,6 +15,7 @@ from trimtab.errors import InvalidStatisticError
 
 CALIBRATION_BINS = 10
 ISOTONIC_FROM = 200  # comparisons; below, a free-form monotone map fits noise
+CURVE_FROM = 40  # comparisons; below, even a line's slope is mostly noise
 _PRIOR_HITS = 1.0  # one imagined hit and one imagined miss: the smoothing of the constant map and of every other
 _CLIP = 0.01  # stated 0 or 1 is read as .01 or .99: finite log-odds
 
@@ -82,6 +83,7 @@ class RecalibrationMap:
 
     kind: MapKind
     accuracy: float  # smoothed; what a verdict without confidence gets
+    share: float  # in [0, 1]: how far the map moves from the accuracy to the curve
     intercept: float
     slope: float
     knots: tuple[tuple[float, float], ...]  # isotonic only: (stated, honest), increasing
@@ -104,7 +106,7 @@ class RecalibrationMap:
             honest = np.asarray(np.interp(filled, [x for x, _ in self.knots], [y for _, y in self.knots]))
         else:
             honest = np.asarray(special.expit(self.intercept + self.slope * _log_odds(filled)))
-        return np.where(np.isfinite(stated), honest, self.accuracy)
+        return np.where(np.isfinite(stated), self.accuracy + self.share * (honest - self.accuracy), self.accuracy)
 
 
 def fit_recalibration(
@@ -114,13 +116,13 @@ def fit_recalibration(
 
     `confidence`: (n,) in [0, 1]; `hit`: (n,) true where the verdict equals the human label; `weight`: (n,) ≥ 0 (decay).
     Candidates: the constant map, temperature and Platt below 200 comparisons; the constant, Platt and isotonic from
-    there. Each is shrunk to the judge's smoothed accuracy (one imagined hit and miss; a unit-normal prior on Platt's
-    slope), and another than the constant is taken only when its out-of-fold Brier score is lower by more than a quarter
-    of the paired difference's standard error: on the data seen, never worse than the constant. For new data that is an
-    expectation, not a guarantee. Folds are stratified by outcome and confidence and need no chance: same verdicts, same
-    map, in any order.
+    there. Each is smoothed (one imagined hit and miss; a unit-normal prior on Platt's slope), and the map goes only a
+    share of the way from the judge's smoothed accuracy to the curve: the share with the least out-of-fold squared error
+    less one standard error, in [0, 1]. The out-of-fold Brier score is therefore never above the constant's; on new data
+    that is an expectation, not a guarantee. Folds are stratified by outcome and confidence and need no chance: same
+    verdicts, same map, in any order.
 
-    n = 0 gives the constant 0.5 with brier None. Fewer than 2 · folds comparisons or one outcome only: the constant.
+    n = 0 gives the constant 0.5 with brier None. Fewer than 40 comparisons or one outcome only: the constant.
     Raises InvalidStatisticError for values outside their domain or unequal lengths. Platt 1999; Guo et al. 2017, arXiv
     1706.04599; Zadrozny & Elkan 2002, 10.1145/775047.775151.
 
@@ -137,39 +139,37 @@ def fit_recalibration(
     if len(stated) and not (np.isin(hits, (0.0, 1.0)).all() and np.isfinite(counted).all() and counted.min() >= 0):
         raise InvalidStatisticError("hits must be true or false, weights finite and 0 or more")
     n = len(stated)
-    if n < 2 * folds or hits.min() == hits.max():
+    if n < max(CURVE_FROM, 2 * folds) or hits.min() == hits.max() or float(counted.sum()) <= 0:
         return _fit(MapKind.CONSTANT, stated, hits, counted)
     order = np.lexsort((counted, stated, hits))
     fold = np.empty(n, dtype=np.int64)
     fold[order] = np.arange(n) % folds
     last = MapKind.ISOTONIC if n >= ISOTONIC_FROM else MapKind.TEMPERATURE
-    kinds = (MapKind.CONSTANT, MapKind.PLATT, last)
-    loss = {kind: np.empty(n) for kind in kinds}
+    held_out = {kind: np.empty(n) for kind in (MapKind.CONSTANT, MapKind.PLATT, last)}
     for f in range(folds):
         out = fold == f
-        for kind in kinds:
-            fitted = _fit(kind, stated[~out], hits[~out], counted[~out])
-            loss[kind][out] = (fitted.apply(stated[out]) - hits[out]) ** 2
+        for kind, values in held_out.items():
+            values[out] = _fit(kind, stated[~out], hits[~out], counted[~out]).apply(stated[out])
+    flat = held_out.pop(MapKind.CONSTANT)
     total = float(counted.sum())
-    brier = {kind: float(counted @ values) / total for kind, values in loss.items()} if total > 0 else {}
-    if not brier:
-        return _fit(MapKind.CONSTANT, stated, hits, counted)
-    best = min(kinds, key=lambda kind: brier[kind])
-    gain = loss[MapKind.CONSTANT] - loss[best]
-    mean = float(counted @ gain) / total
-    error = float(np.sqrt(counted**2 @ (gain - mean) ** 2)) / total
-    kind = best if mean > 0.25 * error else MapKind.CONSTANT
-    chosen = _fit(kind, stated, hits, counted)
-    return RecalibrationMap(
-        kind=chosen.kind,
-        accuracy=chosen.accuracy,
-        intercept=chosen.intercept,
-        slope=chosen.slope,
-        knots=chosen.knots,
-        n=n,
-        brier=brier[kind],
-        constant_brier=brier[MapKind.CONSTANT],
-    )
+    constant_brier = float(counted @ (flat - hits) ** 2) / total
+    best, best_share, best_brier = MapKind.CONSTANT, 0.0, constant_brier
+    for kind, curve in held_out.items():
+        share = _share(curve - flat, hits - flat, counted)
+        brier = float(counted @ (flat + share * (curve - flat) - hits) ** 2) / total
+        if brier < best_brier:
+            best, best_share, best_brier = kind, share, brier
+    return replace(_fit(best, stated, hits, counted), share=best_share, brier=best_brier, constant_brier=constant_brier)
+
+
+def _share(step: FloatArray, residual: FloatArray, weight: FloatArray) -> float:
+    """How much of the step from the constant to the curve to take: least squares, one standard error deducted."""
+    square = float(weight @ (step * step))
+    if square < 1e-12:
+        return 0.0
+    share = float(weight @ (step * residual)) / square
+    error = float(np.sqrt(weight**2 @ (step * (residual - share * step)) ** 2)) / square
+    return min(max(share - error, 0.0), 1.0)
 
 
 def _log_odds(confidence: FloatArray) -> FloatArray:
@@ -190,6 +190,7 @@ def _fit(kind: MapKind, stated: FloatArray, hits: FloatArray, weight: FloatArray
     return RecalibrationMap(
         kind=kind,
         accuracy=accuracy,
+        share=1.0,
         intercept=intercept,
         slope=slope,
         knots=knots,

@@ -144,6 +144,7 @@ def _compile_score(
     """The sum of one row: from the intercept on, the features' terms added in the features' order."""
     intercept = policy.intercept[row]
     zero = (0.0,) * (row + 1)
+    names = tuple(feature.name for feature in features)
     weights = tuple(policy.coefficients.get(feature.name, zero)[row] for feature in features)
     tables = tuple(
         None
@@ -155,38 +156,52 @@ def _compile_score(
         for feature in features
     )
     unknown = tuple(
-        _term(weight, table, fill) + policy.coefficients.get(feature.name + MISSING_SUFFIX, zero)[row]
+        _term(policy, feature, weight, table, fill) + policy.coefficients.get(feature.name + MISSING_SUFFIX, zero)[row]
         for weight, table, fill, feature in zip(weights, tables, fills, features, strict=True)
     )
 
-    def with_unknown(values: Sequence[Value]) -> float:
+    limits = tuple(
+        (index, low if low is not None else -math.inf, high if high is not None else math.inf)
+        for index, feature in enumerate(features)
+        for low, high in [policy.clamps.get(feature.name, (None, None))]
+        if feature.name in policy.clamps
+    )
+
+    def in_full(values: Sequence[Value]) -> float:
+        """The sum for any values: unknown, beyond a limit, or a category."""
         z = intercept
-        for value, weight, table, instead in zip(values, weights, tables, unknown, strict=True):
+        for value, weight, table, instead, name in zip(values, weights, tables, unknown, names, strict=True):
             if table is not None:
                 z += table.get(value, instead) if isinstance(value, str) else instead
             elif value is None or isinstance(value, str) or not math.isfinite(value):
                 z += instead
             else:
-                z += weight * value
+                z += weight * policy.clamped(name, value)
         return z
 
     if any(table is not None for table in tables):
-        return with_unknown
+        return in_full
 
     def score(values: Sequence[Value]) -> float:
         if None in values:
-            return with_unknown(values)
+            return in_full(values)
+        for index, low, high in limits:
+            if not low <= values[index] <= high:  # type: ignore[operator]
+                return in_full(values)
         z: float = sum(map(mul, weights, values), intercept)
         # Only a value that never passed extraction can make the sum infinite or NaN.
-        return z if -1e300 < z < 1e300 else with_unknown(values)
+        return z if -1e300 < z < 1e300 else in_full(values)
 
     return score
 
 
-def _term(weight: float, table: dict[str, float] | None, fill: Value) -> float:
+def _term(
+    policy: LogisticPolicy, feature: Feature, weight: float, table: dict[str, float] | None, fill: Value
+) -> float:
+    """What a known value equal to the feature's fill would add."""
     if table is not None:
         return table.get(fill, 0.0) if isinstance(fill, str) else 0.0
-    return 0.0 if fill is None or isinstance(fill, str) else weight * fill
+    return 0.0 if fill is None or isinstance(fill, str) else weight * policy.clamped(feature.name, fill)
 
 
 # --- tree -------------------------------------------------------------------------------------------------------------

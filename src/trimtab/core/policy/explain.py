@@ -132,7 +132,7 @@ def _logistic_reasons(bundle: Bundle, policy: LogisticPolicy, values: Sequence[V
             return 0.0
         if isinstance(value, str):
             return against(policy.coefficients.get(f"{feature.name}={value}", zero))
-        return against(policy.coefficients.get(feature.name, zero)) * value
+        return against(policy.coefficients.get(feature.name, zero)) * policy.clamped(feature.name, value)
 
     start = against(policy.intercept)
     reasons = []
@@ -145,6 +145,8 @@ def _logistic_reasons(bundle: Bundle, policy: LogisticPolicy, values: Sequence[V
         else:
             weight = term(feature, value) - usual
             text = f"{feature.name} = {format_value(value)} (usually {format_value(fill)})"
+            if isinstance(value, (int, float)) and policy.clamped(feature.name, value) != value:
+                text += f", counts as {format_value(policy.clamped(feature.name, value))}"
         if weight:
             side = bundle.labels[chosen if weight > 0 else rival]
             text += f": {abs(weight):.3g} towards {side}"

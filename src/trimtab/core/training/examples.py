@@ -92,7 +92,7 @@ class Dataset:
             columns_from_values(spec.features, [row.values for row in rows]),
             label=np.array([positions[row.label] for row in rows], dtype=np.intp),
             keys=[row.key for row in rows],
-            at_us=np.array([row.at.timestamp() * 1e6 for row in rows], dtype=np.float64).astype(np.int64),
+            at_us=np.rint([row.at.timestamp() * 1e6 for row in rows]).astype(np.int64),
             weight=np.array([row.weight for row in rows], dtype=np.float64),
             inclusion=np.array([row.inclusion for row in rows], dtype=np.float64),
         )

@@ -65,12 +65,12 @@ def _newest(dataset: Dataset) -> npt.NDArray[np.bool_] | None:
     n_groups = int(dataset.group.max()) + 1
     latest = np.full(n_groups, np.iinfo(np.int64).min)
     np.maximum.at(latest, dataset.group, dataset.at_us)
-    if len(np.unique(latest)) < MIN_TIMES:
-        return None
-    size = np.bincount(dataset.group, minlength=n_groups)
     name = np.zeros(n_groups, dtype=np.uint64)
     name[dataset.group] = dataset.group_hash
     order = np.lexsort((name, latest))[::-1]
+    if 1 + np.count_nonzero(np.diff(latest[order])) < MIN_TIMES:
+        return None
+    size = np.bincount(dataset.group, minlength=n_groups)
     # Groups are taken from the newest on while they fit; at least one is.
     before = np.cumsum(size[order]) - size[order]
     chosen = np.zeros(n_groups, dtype=np.bool_)
@@ -93,5 +93,5 @@ def stratified_folds(dataset: Dataset, *, folds: int, seed: int) -> Ints:
     order = np.lexsort((mixed_with_seed(name, seed), -size, main))
     fold = np.empty(n_groups, dtype=np.int64)
     # Dealing on from label to label, and starting elsewhere by seed, keeps remainders from piling up in one fold.
-    fold[order] = (np.arange(n_groups) + seed) % folds
+    fold[order] = (np.arange(n_groups) + seed % folds) % folds
     return np.asarray(fold[dataset.group])

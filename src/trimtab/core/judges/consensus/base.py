@@ -1,4 +1,4 @@
-"""What every way of joining verdicts shares: the protocol, the counts it learns from, and two readable shapes of result.
+"""What every way of joining verdicts shares: the protocol, the counts it learns from, two readable shapes of result.
 
 A fitted consensus is a small table of numbers, not a program: either a weight per judge (votes), or the log-odds that
 "judge j says c" adds to each label (log-linear). Both can be printed and checked with a pencil.
@@ -54,8 +54,8 @@ class ConsensusMethod(Protocol):
 class VoteShare:
     """Weighted shares of votes: P(c) = (Σ_j w_j 1[j says c] + 1/k) / (Σ_j w_j + 1).
 
-    The one pseudo-vote spread over all k labels keeps two agreeing judges from being certain. A judge that was not there
-    at fitting gets `newcomer_weight`.
+    The one pseudo-vote spread over all k labels keeps two agreeing judges from being certain. A judge that was not
+    there at fitting gets `newcomer_weight`.
     """
 
     name: str

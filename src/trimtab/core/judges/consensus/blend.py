@@ -48,8 +48,8 @@ def tempered(posterior: FloatArray, temperature: float) -> FloatArray:
 def best_temperature(posterior: FloatArray, answers: IntArray, weight: FloatArray) -> float:
     """The temperature with the lowest held-out log loss, with a weak prior at 1.
 
-    Judges that copy each other make a posterior too sure; one number learned on human labels takes that back. Guo et al.
-    2017, arXiv 1706.04599. `posterior`: (n, k), `answers`: (n,) indices, `weight`: (n,) ≥ 0. No rows: 1.
+    Judges that copy each other make a posterior too sure; one number learned on human labels takes that back. Guo et
+    al. 2017, arXiv 1706.04599. `posterior`: (n, k), `answers`: (n,) indices, `weight`: (n,) ≥ 0. No rows: 1.
     """
     logs = np.log(np.maximum(posterior, _FLOOR))
     rows = np.arange(len(answers))

@@ -37,8 +37,8 @@ class ConsensusChoice:
     """The consensus in use, why, and what majority vote would have reached on the same held-out human labels.
 
     accuracy, interval, log_loss, majority_accuracy are None when there were too few labels to measure anything.
-    `fell_back`: the learned consensus lost to majority vote, so majority vote is used. `below_majority`: the used one is
-    below majority vote on the held-out labels, by less than chance explains.
+    `fell_back`: the learned consensus lost to majority vote, so majority vote is used. `below_majority`: the used one
+    is below majority vote on the held-out labels, by less than chance explains.
     """
 
     fitted: FittedConsensus
@@ -85,10 +85,11 @@ def choose_consensus(
     """The consensus for one agent, by cross-validation on human labels.
 
     `gold`: (n_items,), human and gold labels only, NO_LABEL elsewhere. Each method is fitted `folds` times without a
-    stratified fold of the labels and scored on it; its posterior is tempered (one temperature per method); the shares of
-    a linear pool maximise the held-out likelihood; methods below 5 % are dropped, and when one is left it is used under
-    its own name. The result is compared with majority vote on the same held-out labels: when it is less accurate by more
-    than one paired standard error, or has the higher log loss, majority vote is used and the reason says so.
+    stratified fold of the labels and scored on it; its posterior is tempered (one temperature per method); the shares
+    of a linear pool maximise the held-out likelihood; methods below 5 % are dropped, and when one is left it is used
+    under its own name. The result is compared with majority vote on the same held-out labels: when it is less accurate
+    by more than one paired standard error, or less accurate with the higher log loss, majority vote is used and the
+    reason says so.
 
     `survey_weight`: (n_items,) > 0, 1/π of how the labelled items were chosen: scores then speak of all items. `rng`
     draws the folds and, above `max_items` items, which unlabelled ones the fit may learn from; the posterior is for any
@@ -96,9 +97,9 @@ def choose_consensus(
     held-out posteriors, which flatters the chosen one slightly (a handful of parameters). For a fixed set of labels;
     nothing is promised for labels added until the answer pleases.
 
-    Fewer than 10 human labels: the weighted vote, unmeasured. Raises InvalidStatisticError for folds < 2, no methods, or
-    survey weights that are not positive. Linear pool: Stone 1961, 10.1214/aoms/1177704873; choice by cross-validation:
-    van der Laan, Polley & Hubbard 2007 (super learner), 10.2202/1544-6115.1309.
+    Fewer than 10 human labels: the weighted vote, unmeasured. Raises InvalidStatisticError for folds < 2, no methods,
+    or survey weights that are not positive. Linear pool: Stone 1961, 10.1214/aoms/1177704873; choice by
+    cross-validation: van der Laan, Polley & Hubbard 2007 (super learner), 10.2202/1544-6115.1309.
     """
     rivals = standard_methods() if methods is None else tuple(methods)
     if folds < 2 or not rivals:

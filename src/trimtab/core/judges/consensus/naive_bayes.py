@@ -27,7 +27,7 @@ from trimtab.core.judges.verdicts import VerdictTable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogOdds:
-    """Every verdict adds its judge's log-odds log(a(k − 1)/(1 − a)), a the shrunk accuracy; below chance it counts against.
+    """Every verdict adds its judge's log-odds log(a(k − 1)/(1 − a)), a its shrunk accuracy; below chance, against.
 
     The optimal vote for independent judges with evenly spread errors: Nitzan & Paroush 1982, 10.2307/2526438.
     """
@@ -75,8 +75,8 @@ class AnchoredDawidSkene:
     """Dawid–Skene by expectation–maximisation, human labels held fixed, started from confusion naive Bayes.
 
     Learns the judges' confusions from all items, labelled or not; an unlabelled item counts `unlabelled_weight`. Strong
-    where judges err independently; where most err together it learns their error, which is why it has to win on held-out
-    labels before it is used. Dawid & Skene 1979, 10.2307/2346806; weight of the unlabelled: Nigam et al. 2000,
+    where judges err independently; where most err together it learns their error, which is why it has to win on
+    held-out labels before it is used. Dawid & Skene 1979, 10.2307/2346806; weight of the unlabelled: Nigam et al. 2000,
     10.1023/A:1007692713085.
     """
 

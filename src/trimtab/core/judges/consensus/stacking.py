@@ -18,9 +18,9 @@ _SHARE_SCALE = 4.0  # vote shares are in [0, 1]; one unit of their coefficient i
 class Stacking:
     """Multinomial logistic regression on who said what and on the shares of votes, with an L2 penalty.
 
-    logit_c = b_c + log base rate_c + s · share_c + Σ_j (w_j 1[j says c] + W[j, said, c]). The weight w_j is shared by all
-    labels: a few human labels place it, W needs more; the common penalty λ/2 · (‖b‖² + s² + ‖w‖² + ‖W‖²) makes it so.
-    Unlike naive Bayes it is discriminative: two judges that say the same share one weight. Wolpert 1992,
+    logit_c = b_c + log base rate_c + s · share_c + Σ_j (w_j 1[j says c] + W[j, said, c]). The weight w_j is shared by
+    all labels: a few human labels place it, W needs more; the common penalty λ/2 · (‖b‖² + s² + ‖w‖² + ‖W‖²) makes it
+    so. Unlike naive Bayes it is discriminative: two judges that say the same share one weight. Wolpert 1992,
     10.1016/S0893-6080(05)80023-1.
     """
 

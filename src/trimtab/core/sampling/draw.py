@@ -36,7 +36,7 @@ class SamplingPlan:
 
     budget: int
     audit_share: float = 0.1
-    breadth: float = 3.0
+    breadth: float = 4.0
     discordant_quota: int = 0
 
     def __post_init__(self) -> None:
@@ -202,11 +202,11 @@ def _capped_probabilities(size: FloatArray, base: float, total: float) -> FloatA
     # With the first i capped at 1: c = (total − i − (n − i)·base) / rest[i]; right is the first i whose c fits.
     i = np.arange(n)
     free = total - i - (n - i) * base
-    c = np.divide(free, rest, out=np.full(n, np.inf), where=rest > 0)
-    fits = base + c * ordered <= 1 + 1e-12
-    fits &= np.isfinite(c)
+    spreadable = rest > 1e-200  # what is left beyond is nothing, and would overflow
+    c = np.divide(free, rest, out=np.zeros(n), where=spreadable)
+    fits = spreadable & (base + c * ordered <= 1 + 1e-12)
     if not fits.any():  # fewer positive sizes than questions: all of those, and the others evenly
-        capped = size > 0
+        capped = size > 1e-200
         left = (total - int(capped.sum())) / max(1, n - int(capped.sum()))
         return np.where(capped, 1.0, left)
     start = int(np.argmax(fits))
@@ -235,4 +235,32 @@ def _one_of_each(chosen: NDArray[np.int64], place: NDArray[np.int64], rng: np.ra
     ordered = rows[order]
     first = np.concatenate([[True], np.diff(place[ordered]) > 0])
     result: NDArray[np.int64] = ordered[first]
+    return result
+
+
+def spread_order(features: ArrayLike, uncertainty: ArrayLike) -> FloatArray:
+    """A position (n,) for each item such that similar uncertain items are near: for `spread` of `draw_sample`.
+
+    The projection on the direction in which the uncertain items differ most (first principal component of the
+    standardised features, weighted by uncertainty^8, by eigenvectors), so a draw that is even along it asks
+    different questions. `features`: (n, p) finite numbers; `uncertainty`: (n,) in [0, 1]. Features that never vary, or
+    no uncertain item at all, give zeros (no order). Deterministic, O(n · p). Raises InvalidStatisticError for another
+    shape or values that are not finite.
+    """
+    x = np.asarray(features, dtype=np.float64)
+    score = np.asarray(uncertainty, dtype=np.float64)
+    if x.ndim != 2 or score.shape != (len(x),) or not np.isfinite(x).all() or not np.isfinite(score).all():
+        raise InvalidStatisticError("features must be a table of finite numbers with one uncertainty per row")
+    weight = score**8
+    if len(x) == 0 or float(weight.sum()) <= 0:
+        return np.zeros(len(x))
+    scale = x.std(axis=0)
+    z = np.clip((x - x.mean(axis=0)) / np.where(scale > 0, scale, 1.0), -3.0, 3.0)
+    z -= (weight @ z) / weight.sum()
+    covariance = (z * weight[:, None]).T @ z
+    if not float(np.abs(covariance).max(initial=0.0)) > 0:
+        return np.zeros(len(x))
+    direction = np.linalg.eigh(covariance)[1][:, -1]
+    direction *= np.sign(direction[int(np.argmax(np.abs(direction)))])
+    result: FloatArray = z @ direction
     return result

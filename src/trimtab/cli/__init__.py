@@ -1,0 +1,1 @@
+"""SPEAKS SHELL. One command group per concept: parse, one service call, present."""

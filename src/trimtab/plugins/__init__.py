@@ -1,0 +1,1 @@
+"""ADAPTS. What comes from outside, brought into Trimtab's own values."""

@@ -1,0 +1,1 @@
+"""WHAT AGENTS IMPORT. Small, few dependencies, never takes the agent down."""
