@@ -32,19 +32,23 @@ def panels() -> list[Panel]:
     found += _split(
         "judges/llmbar",
         {
-            "llmbar/all65": lambda row: True,
+            "llmbar/all65": _every,
             "llmbar/nonrating": lambda row: "Rating" not in row["judge"],
             "llmbar/vanilla6": lambda row: row["judge"].endswith("/Vanilla"),
         },
     )
-    found += _split("judges/llmbar_casestudy", {"llmbar_casestudy/all30": lambda row: True})
-    found += _split("judges/judgebench_gpt4o", {"judgebench/6": lambda row: True})
-    found += _split("judges/pandalm", {"pandalm/2": lambda row: True})
+    found += _split("judges/llmbar_casestudy", {"llmbar_casestudy/all30": _every})
+    found += _split("judges/judgebench_gpt4o", {"judgebench/6": _every})
+    found += _split("judges/pandalm", {"pandalm/2": _every})
     tasks = sorted({row["task"] for row in _read("judges/css_zero_shot/humans.csv")})
     found += _split("judges/css_zero_shot", {f"css/{task}": _of_task(task) for task in tasks})
     for crowd in CROWDS:
-        found += _split(f"crowd/{crowd}", {f"crowd/{crowd}": lambda row: True})
+        found += _split(f"crowd/{crowd}", {f"crowd/{crowd}": _every})
     return found
+
+
+def _every(row: Row) -> bool:
+    return bool(row)
 
 
 def _of_task(task: str) -> Callable[[Row], bool]:

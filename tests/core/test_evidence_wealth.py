@@ -39,9 +39,7 @@ def test_the_difference_e_value_equals_the_integral_over_its_half_normal_mixture
     top = max(0.0, s / (information + rho))
     width = 1 / math.sqrt(information + rho)
     edges = [0.0, *sorted({max(0.0, top + k * width) for k in (-12, -4, 0, 4, 12)}), top + 60 * width]
-    found = sum(
-        integrate.quad(term, a, b, epsabs=0, epsrel=1e-13)[0] for a, b in itertools.pairwise(edges) if b > a
-    )
+    found = sum(integrate.quad(term, a, b, epsabs=0, epsrel=1e-13)[0] for a, b in itertools.pairwise(edges) if b > a)
     assert log_e_difference(estimate, variance, null=null, rho=rho) == pytest.approx(math.log(found), abs=1e-9)
 
 

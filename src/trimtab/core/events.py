@@ -105,8 +105,8 @@ def check_event(event: AnyEvent, labels: Sequence[str]) -> None:
     if isinstance(event, OutcomeEvent):
         _check_outcome(event)
     elif isinstance(event, VerdictEvent):
-        _check_name("judge", event.judge)
-        _check_name("version", event.version)
+        check_name("judge", event.judge)
+        check_name("version", event.version)
         _check_label("label", event.label, labels)
         _check_probability("confidence", event.confidence)
     elif isinstance(event, FeedbackEvent):
@@ -185,14 +185,15 @@ def _check_id(name: str, value: str) -> None:
         raise InvalidInputError(f"{name}: a UUID in lower-case text is needed, got {value[:60]!r}")
 
 
-def _check_name(name: str, value: str) -> None:
+def check_name(name: str, value: str) -> None:
+    """Raises InvalidInputError unless `value` is 1 to 200 printable characters."""
     if not value or len(value) > MAX_NAME or not value.isprintable():
         raise InvalidInputError(f"{name}: 1 to {MAX_NAME} printable characters are needed, got {value[:60]!r}")
 
 
 def _check_person(name: str | None) -> None:
     if name is not None:
-        _check_name("by", name)
+        check_name("by", name)
 
 
 def _check_label(name: str, value: str | None, labels: Sequence[str]) -> None:

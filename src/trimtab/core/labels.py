@@ -83,7 +83,8 @@ def merge_labels(
     """
     worth = {**PRIOR_RELIABILITY, **(reliability or {})}
     by_key: dict[str, list[Label]] = defaultdict(list)
-    for label in labels:
+    # In one order, so that sums and ties do not depend on who was loaded first.
+    for label in sorted(labels, key=lambda one: (one.at, one.source, one.source_id)):
         by_key[label.key].append(label)
     merged: dict[str, MergedLabel] = {}
     for key in sorted(by_key):

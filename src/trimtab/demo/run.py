@@ -61,7 +61,7 @@ def load(options: Options) -> tuple[DemoData, AgentSpec]:
 
 
 def run(options: Options, folder: Path, listener: Listener) -> Story:
-    """Run the demo in `folder`, or go on where it was interrupted there. Raises ConflictError for another demo's folder.
+    """Run the demo in `folder`, or go on where it was interrupted there. Raises ConflictError for a foreign folder.
 
     `listener` is told of every step: (step, number, of how many, what happened).
     """

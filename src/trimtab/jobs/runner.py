@@ -29,7 +29,10 @@ class JobReport:
 
 
 def run_job(trimtab: Trimtab, name: str, *, due_at: datetime | None = None, worker: str = "cli") -> JobReport:
-    """Run a job for a due time (now by default), also a dead one. Raises ConflictError when that run is done or taken."""
+    """Run a job for a due time (now by default), also a dead one.
+
+    Raises NotFoundError for an unknown job, ConflictError when that run is done or another worker has it.
+    """
     if name not in JOBS:
         raise NotFoundError(f"job {name[:60]!r} does not exist; there are {', '.join(JOBS)}")
     due = due_at or trimtab.context.now()

@@ -104,7 +104,7 @@ class Agents:
         check_text("reason", reason)
         at = self._context.now()
         with writing(self._context.engine) as connection:
-            pointer = pointer_of(connection, agent)
+            pointer = pointer_of(connection, agent, lock=True)
             if pointer.kill_switch != on:
                 swap(connection, pointer, at=at, kill_switch=on)
                 action = "agent.kill" if on else "agent.revive"

@@ -128,7 +128,7 @@ class Bundles:
         at = self._context.now()
         with writing(self._context.engine) as connection:
             end_live_rollout(connection, self._context, actor, agent, RolloutAction.ROLL_BACK, reason=reason)
-            pointer = pointer_of(connection, agent)
+            pointer = pointer_of(connection, agent, lock=True)
             if len(pointer.previous) < steps:
                 raise ConflictError(
                     f"{agent} has {len(pointer.previous)} earlier champions, not {steps}; "

@@ -81,9 +81,9 @@ def spec_of(connection: Connection, agent: str) -> AgentSpec:
     return _parsed_spec(canonical_json(row.spec))
 
 
-def pointer_of(connection: Connection, agent: str) -> Pointer:
-    """What the agent serves. Raises NotFoundError."""
-    found = agent_store.pointer(connection, agent) if AGENT_PATTERN.fullmatch(agent) else None
+def pointer_of(connection: Connection, agent: str, *, lock: bool = False) -> Pointer:
+    """What the agent serves; with `lock` nobody else changes it meanwhile. Raises NotFoundError."""
+    found = agent_store.pointer(connection, agent, lock=lock) if AGENT_PATTERN.fullmatch(agent) else None
     if found is None:
         spec_of(connection, agent)
         raise NotFoundError(f"agent {agent} has no pointer; add its spec again: trimtab agents add")

@@ -25,10 +25,10 @@ from trimtab.core.policy import Explanation, explain
 from trimtab.core.rights import Actor, Right
 from trimtab.errors import InvalidInputError, NotFoundError
 from trimtab.services import evidence
-from trimtab.services.context import Context, bundle_of, spec_of
+from trimtab.services.context import Context, bundle_of, is_id, spec_of
 from trimtab.store import events as event_store
 from trimtab.store import tables
-from trimtab.store.engine import reading, writing
+from trimtab.store.engine import lock_name, reading, writing
 
 
 class ReceiptStatus(StrEnum):
@@ -67,13 +67,16 @@ class Decisions:
         with writing(self._context.engine) as connection:
             refused = self._refused(connection, events)
             good = [event for i, event in enumerate(events) if i not in refused]
+            for agent in sorted({event.agent for event in good}):
+                # A decision and its outcome in two batches at once would miss each other.
+                lock_name(connection, f"ingest/{agent}")
             new = _store(connection, good)
         receipts = []
         for i, event in enumerate(events):
             if i in refused:
                 receipts.append(Receipt(id=event.id[:64], status=ReceiptStatus.REJECTED, reason=refused[i]))
-            elif event.id in new:
-                new.discard(event.id)  # the same id twice in one batch: the second is the duplicate
+            elif (type(event), event.id) in new:
+                new.discard((type(event), event.id))  # the same id twice in one batch: the second is the duplicate
                 receipts.append(Receipt(id=event.id, status=ReceiptStatus.ACCEPTED))
             else:
                 receipts.append(Receipt(id=event.id, status=ReceiptStatus.DUPLICATE))
@@ -136,22 +139,24 @@ class Decisions:
 
 
 def _decision(connection: Connection, decision_id: str) -> Any:
-    row = event_store.decision(connection, decision_id)
+    row = event_store.decision(connection, decision_id) if is_id(decision_id) else None
     if row is None:
         raise NotFoundError(f"decision {decision_id[:64]!r} does not exist")
     return row
 
 
-def _store(connection: Connection, events: Iterable[AnyEvent]) -> set[str]:
+def _store(connection: Connection, events: Iterable[AnyEvent]) -> set[tuple[type, str]]:
+    """Store the events that are new; returns their (type, id)."""
     by_type: dict[type, dict[str, AnyEvent]] = defaultdict(dict)
     for event in events:
         by_type[type(event)].setdefault(event.id, event)
-    new: set[str] = set()
+    new: set[tuple[type, str]] = set()
     for kind, table in _TABLES.items():  # decisions first, so that what is about them finds them
         if by_type[kind]:
-            new |= event_store.append(connection, table, [_row(event) for event in by_type[kind].values()])
-    decisions = [event for event in by_type[DecisionEvent].values() if event.id in new]
-    outcomes = [event for event in by_type[OutcomeEvent].values() if event.id in new]
+            added = event_store.append(connection, table, [_row(event) for event in by_type[kind].values()])
+            new |= {(kind, id) for id in added}
+    decisions = [event for event in by_type[DecisionEvent].values() if (DecisionEvent, event.id) in new]
+    outcomes = [event for event in by_type[OutcomeEvent].values() if (OutcomeEvent, event.id) in new]
     evidence.fold_decisions(connection, sorted(decisions, key=lambda one: (one.at, one.id)))
     daily: dict[tuple[str, date, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for decision in decisions:

@@ -52,8 +52,9 @@ def fold_decisions(connection: Connection, decisions: Sequence[Any]) -> None:
             by_rollout[decision.rollout_id].append(decision)
     for rollout_id, rows in sorted(by_rollout.items()):
         rollout = rollout_store.get(connection, rollout_id)
-        if rollout is not None:
-            _fold_exposure(connection, rollout, rows)
+        own = [row for row in rows if rollout is not None and row.agent == rollout.agent]
+        if rollout is not None and own:
+            _fold_exposure(connection, rollout, own)
 
 
 def _fold_exposure(connection: Connection, rollout: Rollout, rows: Sequence[Any]) -> None:
@@ -92,8 +93,9 @@ def fold_outcomes(connection: Connection, pairs: Sequence[tuple[Any, Any]]) -> N
             by_rollout[decision.rollout_id].append((outcome, decision))
     for rollout_id, rows in sorted(by_rollout.items()):
         rollout = rollout_store.get(connection, rollout_id)
-        if rollout is not None:
-            _fold_arm_outcomes(connection, rollout, rows)
+        own = [pair for pair in rows if rollout is not None and pair[1].agent == rollout.agent]
+        if rollout is not None and own:
+            _fold_arm_outcomes(connection, rollout, own)
 
 
 def _fold_arm_outcomes(connection: Connection, rollout: Rollout, rows: Sequence[tuple[Any, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,11 @@ from sqlalchemy import Connection
 from trimtab.core import chains
 from trimtab.core.chains import ChainReport
 from trimtab.core.rights import Actor, Right
-from trimtab.core.rollouts import GuardPlan
+from trimtab.core.rollouts import EXPOSED_STATES, GuardPlan
 from trimtab.errors import ConflictError, InvalidPlanError, NotFoundError
-from trimtab.services.context import Context
+from trimtab.services.context import Context, is_hash_prefix, is_id
+from trimtab.store import agents as agent_store
+from trimtab.store import bundles as bundle_store
 from trimtab.store import chains as chain_store
 from trimtab.store import rollouts as rollout_store
 from trimtab.store import tables
@@ -50,13 +53,13 @@ class History:
         """A rollout's packets in order."""
         actor.require(Right.READ)
         with reading(self._context.engine) as connection:
-            return [_packet(row) for row in chain_store.packets_of(connection, rollout_id)]
+            return [_packet(row) for row in chain_store.packets_of(connection, rollout_id)] if is_id(rollout_id) else []
 
     def packet(self, actor: Actor, prefix: str) -> dict[str, Any]:
         """One packet by its hash or the beginning of it. Raises NotFoundError or ConflictError."""
         actor.require(Right.READ)
         with reading(self._context.engine) as connection:
-            found = chain_store.find_packet(connection, prefix) if len(prefix) >= 6 else []
+            found = chain_store.find_packet(connection, prefix) if is_hash_prefix(prefix) else []
         if not found:
             raise NotFoundError(f"packet {prefix[:64]!r} does not exist; see: trimtab rollouts show")
         if len(found) > 1:
@@ -69,8 +72,10 @@ class History:
         with reading(self._context.engine) as connection:
             audit = chains.verify(chain_store.links(connection, tables.audit))
             packets = chains.verify(chain_store.links(connection, tables.packets))
-            problems = tuple(_bundle_problems(connection)) + tuple(_rollout_problems(connection))
-        return Verification(audit=audit, packets=packets, problems=problems)
+            problems = [*_bundle_problems(connection), *_plan_problems(connection), *_pointer_problems(connection)]
+            if packets.holds:  # a broken chain proves nothing about rollouts, and says so itself
+                problems += _rollout_problems(connection)
+        return Verification(audit=audit, packets=packets, problems=tuple(problems))
 
 
 def _packet(row: Any) -> dict[str, Any]:
@@ -79,34 +84,49 @@ def _packet(row: Any) -> dict[str, Any]:
 
 def _bundle_problems(connection: Connection) -> list[str]:
     """Bundles whose text no longer has the hash that names them."""
-    import hashlib
-
-    from sqlalchemy import select
-
-    rows = connection.execution_options(yield_per=100).execute(
-        select(tables.bundles.c.sha256, tables.bundles.c.document)
-    )
     return [
         f"bundle {row.sha256[:12]} was changed: its text does not have that hash"
-        for row in rows
+        for row in bundle_store.all_documents(connection)
         if hashlib.sha256(row.document.encode()).hexdigest() != row.sha256
     ]
 
 
-def _rollout_problems(connection: Connection) -> list[str]:
-    """Rollouts that say something else than their newest packet, or whose plan was changed after registration."""
+def _plan_problems(connection: Connection) -> list[str]:
+    """Rollouts whose plan is not the registered one."""
     problems = []
-    for rollout in rollout_store.listing(connection, limit=1_000_000):
+    for row in rollout_store.rows(connection):
         try:
-            plan = GuardPlan.from_mapping(rollout.plan.to_mapping())
+            plan = GuardPlan.from_mapping(row.plan)
         except InvalidPlanError as error:
-            problems.append(f"rollout {rollout.id}: its plan does not hold: {error}")
+            problems.append(f"rollout {row.id}: its plan does not hold: {error}")
             continue
-        if plan.sha256 != rollout.plan_sha256:
-            problems.append(f"rollout {rollout.id}: its plan was changed after it was registered")
-        packets = chain_store.packets_of(connection, rollout.id)
-        newest = json.loads(packets[-1].body) if packets else None
-        # Holding and resuming write no packet, so only ended rollouts must say the same as their last one.
-        if rollout.ended_at is not None and (newest is None or newest["state"] != rollout.state.value):
-            problems.append(f"rollout {rollout.id} is {rollout.state}, which its last packet does not say")
+        if plan.sha256 != row.plan_sha256:
+            problems.append(f"rollout {row.id}: its plan was changed after it was registered")
+    return problems
+
+
+def _rollout_problems(connection: Connection) -> list[str]:
+    """Rollouts that say something else than their newest packet, and events whose packet is gone."""
+    problems = [
+        f"rollout {row.rollout_id}: the packet {row.packet[:12]} of its event {row.seq} ({row.action}) is missing"
+        for row in rollout_store.events_without_packet(connection)
+    ]
+    for row in rollout_store.rows(connection):
+        packets = chain_store.packets_of(connection, row.id)
+        said = json.loads(packets[-1].body)["state"] if packets else None
+        # Holding and resuming write no packet, so while a rollout is live it may be held where its packet says running.
+        if said != row.state and not {said, row.state} <= {state.value for state in EXPOSED_STATES}:
+            problems.append(f"rollout {row.id} is {row.state}, which its last packet does not say")
+    return problems
+
+
+def _pointer_problems(connection: Connection) -> list[str]:
+    """Agents that serve something else than their rollouts say."""
+    live = {row.agent: row for row in rollout_store.rows(connection) if row.state in EXPOSED_STATES}
+    problems = []
+    for pointer in agent_store.all_pointers(connection):
+        row = live.get(pointer.agent)
+        wanted = (row.id, row.challenger, row.step, row.share) if row is not None else (None, None, None, 0.0)
+        if (pointer.rollout_id, pointer.challenger, pointer.step, pointer.share) != wanted:
+            problems.append(f"agent {pointer.agent} serves another challenger or share than its rollouts say")
     return problems

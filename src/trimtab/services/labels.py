@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Table
 
 from trimtab.core.agents import AgentSpec
-from trimtab.core.events import check_key, check_payload_size
+from trimtab.core.events import check_key, check_name, check_payload_size
 from trimtab.core.features import check_payload, extract
 from trimtab.core.labels import Label, MergedLabel, Polarity, Source, merge_labels, source_reliability
 from trimtab.core.reviews import ReviewState
@@ -19,7 +20,7 @@ from trimtab.core.rights import Actor, Right
 from trimtab.core.training import Example
 from trimtab.errors import InvalidInputError
 from trimtab.services import evidence
-from trimtab.services.context import Context, audit, spec_of
+from trimtab.services.context import Context, audit, is_id, spec_of
 from trimtab.store import agents as agent_store
 from trimtab.store import labels as label_store
 from trimtab.store import reviews as review_store
@@ -28,6 +29,7 @@ from trimtab.store.tables import action_approvals, feedback, gold_tasks
 
 FEEDS: Mapping[str, Table] = {"feedback": feedback, "approvals": action_approvals, "gold": gold_tasks}
 REVIEW_BATCH = 10_000
+MAX_SOURCE_ID = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,9 +152,12 @@ class Labels:
             spec = spec_of(connection, agent)
             good: list[dict[str, Any]] = []
             refused: list[str] = []
+            said: dict[str, str] = {}
             for row in rows:
                 try:
-                    good.append(_imported(row, spec, name, self._context.new_id(), at))
+                    values = _imported(row, spec, name, self._context.new_id(), at)
+                    _check_repeat(said, values)
+                    good.append(values)
                 except InvalidInputError as error:
                     if not skip_bad:
                         raise InvalidInputError(
@@ -184,9 +189,13 @@ class Labels:
         with writing(self._context.engine) as connection:
             spec = spec_of(connection, agent)
             tasks = []
+            said: dict[str, str] = {}
             for row in rows:
                 try:
                     values = _imported(row, spec, "gold", self._context.new_id(), at)
+                    if row.polarity is Polarity.NEGATIVE:
+                        raise InvalidInputError("a gold task needs the right answer, not one that is wrong")
+                    _check_repeat(said, values)
                 except InvalidInputError as error:
                     raise InvalidInputError(f"{row.place}: {error}. Nothing was stored") from None
                 if row.payload is None:
@@ -206,19 +215,19 @@ class Labels:
         actor.require(Right.READ)
         now = self._context.now()
         with reading(self._context.engine) as connection:
+            spec = spec_of(connection, agent) if agent is not None else None
             rows = label_store.counts(connection, agent=agent)
             day = label_store.counts(connection, agent=agent, since=now - timedelta(days=1))
             week = label_store.counts(connection, agent=agent, since=now - timedelta(days=7))
             extra: dict[str, Any] = {}
-            if agent is not None:
-                spec = spec_of(connection, agent)
-                labels = label_store.of_agent(connection, agent)
+            if spec is not None:
+                labels = label_store.of_agent(connection, spec.agent)
                 merged = merge_labels(labels, possible=spec.labels)
                 measured = source_reliability(labels, possible=spec.labels)
                 extra = {
                     "conflicts": sum(one.conflict for one in merged.values()),
                     "source_reliability": {source.value: value for source, value in measured.items()},
-                    "waiting": label_store.waiting(connection, agent),
+                    "waiting": label_store.waiting(connection, spec.agent),
                 }
         return LabelStats(
             total=sum(row.n for row in rows),
@@ -322,6 +331,12 @@ def _imported(row: ImportRow, spec: AgentSpec, name: str, label_id: str, at: dat
         )
     if not 0 < row.confidence <= 1:
         raise InvalidInputError(f"confidence: a number in (0, 1] is needed, got {row.confidence}")
+    if row.at is not None and row.at.tzinfo is None:
+        raise InvalidInputError(f"at: a time with its zone is needed, got {row.at.isoformat()}")
+    if row.by is not None:
+        check_name("by", row.by)
+    if row.decision_id is not None and not is_id(row.decision_id):
+        raise InvalidInputError(f"decision_id: a UUID in lower-case text is needed, got {row.decision_id[:60]!r}")
     if row.payload is not None:
         check_payload_size(row.payload)
         check_payload(row.payload)
@@ -334,10 +349,27 @@ def _imported(row: ImportRow, spec: AgentSpec, name: str, label_id: str, at: dat
         "label": row.label,
         "polarity": row.polarity.value,
         "source": Source.IMPORT.value,
-        "source_id": f"{spec.agent}/{name}/{row.key}",
+        "source_id": _source_id(spec.agent, name, row),
         "confidence": row.confidence,
         "inclusion": None,
         "by": row.by,
         "at": row.at or at,
         "created_at": at,
     }
+
+
+def _source_id(agent: str, name: str, row: ImportRow) -> str:
+    """One answer per import and key; several that rule out different labels stand beside each other."""
+    text = f"{agent}/{name}/{row.key}" + (f"/not {row.label}" if row.polarity is Polarity.NEGATIVE else "")
+    if len(text) <= MAX_SOURCE_ID:
+        return text
+    return f"{text[:200]}…{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _check_repeat(said: dict[str, str], values: Mapping[str, Any]) -> None:
+    """Refuse a row that contradicts an earlier one of the same import; an equal one is harmless."""
+    before = said.setdefault(values["source_id"], values["label"])
+    if before != values["label"]:
+        raise InvalidInputError(
+            f"key {values['key'][:60]!r} was given the label {before!r} before and {values['label']!r} now; keep one"
+        )

@@ -13,16 +13,15 @@ from trimtab.core.approvals import OPEN_STATES, ProposalAction, ProposalState, c
 from trimtab.core.bundles import diff
 from trimtab.core.rights import Actor, Right
 from trimtab.core.rollouts import GuardPlan
-from trimtab.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from trimtab.errors import ConflictError, ForbiddenError, NotFoundError
 from trimtab.services.bundles import named_bundle
-from trimtab.services.context import Context, audit, bundle_or_none, pointer_of, spec_of, swap
-from trimtab.services.rollouts import start_rollout
+from trimtab.services.context import Context, audit, bundle_or_none, check_text, is_id, pointer_of, spec_of, swap
+from trimtab.services.rollouts import check_not_paused, start_rollout
 from trimtab.store import proposals as proposal_store
 from trimtab.store.engine import reading, writing
 from trimtab.store.proposals import Proposal
 
 LIFETIME = timedelta(days=30)
-MAX_TEXT = 4000
 
 
 class Proposals:
@@ -39,7 +38,7 @@ class Proposals:
         Raises ConflictError when the bundle is champion already or has an open proposal.
         """
         actor.require(Right.PROPOSE)
-        _check_text("note", note)
+        check_text("note", note)
         at = self._context.now()
         try:
             with writing(self._context.engine) as connection:
@@ -94,13 +93,15 @@ class Proposals:
         actor.require(Right.READ)
         states = tuple(sorted(OPEN_STATES)) if only_open else ()
         with reading(self._context.engine) as connection:
+            if agent is not None:
+                spec_of(connection, agent)
             return proposal_store.listing(connection, agent=agent, states=states, limit=limit)
 
     def propose(self, actor: Actor, proposal_id: str) -> Proposal:
         """Ask for a decision on a draft."""
         actor.require(Right.PROPOSE)
         with writing(self._context.engine) as connection:
-            return self._move(connection, actor, _get(connection, proposal_id), ProposalAction.PROPOSE)
+            return self._move(connection, actor, _get(connection, proposal_id, lock=True), ProposalAction.PROPOSE)
 
     def approve(self, actor: Actor, proposal_id: str, *, reason: str | None = None) -> Proposal:
         """Say yes to somebody else's proposal. Raises FourEyesError to the proposer."""
@@ -112,9 +113,9 @@ class Proposals:
 
     def _decide(self, actor: Actor, proposal_id: str, action: ProposalAction, reason: str | None) -> Proposal:
         actor.require(Right.APPROVE)
-        _check_text("reason", reason)
+        check_text("reason", reason)
         with writing(self._context.engine) as connection:
-            proposal = _get(connection, proposal_id)
+            proposal = _get(connection, proposal_id, lock=True)
             next_state(proposal.state, action)
             check_four_eyes(proposer=proposal.proposer, decider=actor.name)
             if proposal.expires_at <= self._context.now():
@@ -125,12 +126,13 @@ class Proposals:
     def withdraw(self, actor: Actor, proposal_id: str, *, reason: str | None = None) -> Proposal:
         """Take back one's own proposal, or one that was approved by mistake and is not applied yet."""
         actor.require_any(Right.PROPOSE, Right.APPROVE)
-        _check_text("reason", reason)
+        check_text("reason", reason)
         with writing(self._context.engine) as connection:
-            proposal = _get(connection, proposal_id)
+            proposal = _get(connection, proposal_id, lock=True)
             if actor.name not in (proposal.proposer, proposal.decided_by):
                 raise ForbiddenError(f"only {proposal.proposer} (who proposed) or who approved it can withdraw this")
-            return self._move(connection, actor, proposal, ProposalAction.WITHDRAW)
+            changes = {} if reason is None else {"reason": reason}
+            return self._move(connection, actor, proposal, ProposalAction.WITHDRAW, **changes)
 
     def apply(
         self, actor: Actor, proposal_id: str, *, without_canary: bool = False, plan: GuardPlan | None = None
@@ -143,7 +145,7 @@ class Proposals:
         at = self._context.now()
         try:
             with writing(self._context.engine) as connection:
-                proposal = _get(connection, proposal_id)
+                proposal = _get(connection, proposal_id, lock=True)
                 next_state(proposal.state, ProposalAction.APPLY)
                 pointer = pointer_of(connection, proposal.agent)
                 if pointer.champion != proposal.champion:
@@ -153,6 +155,7 @@ class Proposals:
                     )
                 direct = without_canary or pointer.champion is None
                 if direct:
+                    check_not_paused(connection)
                     if pointer.rollout_id is not None:
                         raise ConflictError(
                             f"{proposal.agent} has a live rollout; end it first: trimtab rollouts abort"
@@ -181,9 +184,14 @@ class Proposals:
         """Close pending proposals that nobody decided on in time; returns how many."""
         actor.require(Right.RUN_JOBS)
         now, n = self._context.now(), 0
-        with writing(self._context.engine) as connection:
-            for proposal in proposal_store.listing(connection, states=(ProposalState.PENDING,), limit=10_000):
-                if proposal.expires_at <= now:
+        with reading(self._context.engine) as connection:
+            pending = proposal_store.listing(connection, states=(ProposalState.PENDING,), limit=10_000)
+        for one in pending:
+            if one.expires_at > now:
+                continue
+            with writing(self._context.engine) as connection:
+                proposal = _get(connection, one.id, lock=True)
+                if proposal.state is ProposalState.PENDING:  # nobody decided in the meantime
                     self._move(connection, actor, proposal, ProposalAction.EXPIRE)
                     n += 1
         return n
@@ -213,13 +221,8 @@ class Proposals:
         return replace(proposal, state=state, version=proposal.version + 1, **changes)
 
 
-def _get(connection: Connection, proposal_id: str) -> Proposal:
-    proposal = proposal_store.get(connection, proposal_id)
+def _get(connection: Connection, proposal_id: str, *, lock: bool = False) -> Proposal:
+    proposal = proposal_store.get(connection, proposal_id, lock=lock) if is_id(proposal_id) else None
     if proposal is None:
         raise NotFoundError(f"proposal {proposal_id[:64]!r} does not exist; list them with: trimtab proposals list")
     return proposal
-
-
-def _check_text(name: str, text: str | None) -> None:
-    if text is not None and len(text) > MAX_TEXT:
-        raise InvalidInputError(f"{name}: at most {MAX_TEXT} characters, got {len(text)}")

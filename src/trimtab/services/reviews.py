@@ -20,21 +20,20 @@ from trimtab.core.sampling import AskedFor, SamplingPlan, draw_sample
 from trimtab.core.uncertainty import Uncertainties, judge_disagreement, mean_confidence, uncertainties
 from trimtab.errors import ConflictError, InvalidInputError, NotFoundError
 from trimtab.services import evidence
-from trimtab.services.context import Context, audit, bundle_of, seed_of, spec_of
+from trimtab.services.context import Context, audit, bundle_of, check_text, is_id, seed_of, spec_of
 from trimtab.services.judges import fit_consensus, measure, verdict_table
 from trimtab.store import agents as agent_store
 from trimtab.store import events as event_store
 from trimtab.store import labels as label_store
 from trimtab.store import reviews as review_store
 from trimtab.store import settings as settings_store
-from trimtab.store.engine import reading, writing
+from trimtab.store.engine import lock_name, reading, writing
 from trimtab.store.reviews import ReviewItem
 
 LEASE = timedelta(minutes=15)
 FIRST_LOOK_BACK = timedelta(days=7)
 MAX_CANDIDATES = 50_000
 DISCORDANT_PRIORITY = 2.0  # a live rollout waits for these
-MAX_NOTE = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +83,7 @@ class Reviews:
         switch = f"sampled_until/{agent}"
         with writing(self._context.engine) as connection:
             spec = spec_of(connection, agent)
+            lock_name(connection, switch)  # two draws at once would ask about the same decisions with another chance
             until = settings_store.read(connection, switch)
             since = datetime.fromisoformat(until) if until else at - FIRST_LOOK_BACK
             rows = event_store.review_candidates(connection, agent, since=since, until=at, limit=MAX_CANDIDATES)
@@ -171,6 +171,8 @@ class Reviews:
         """Open and claimed questions, the most pressing first."""
         actor.require(Right.READ)
         with reading(self._context.engine) as connection:
+            if agent is not None:
+                spec_of(connection, agent)
             states = (ReviewState.OPEN, ReviewState.CLAIMED)
             return review_store.queue(connection, agent=agent, states=states, limit=limit)
 
@@ -178,6 +180,8 @@ class Reviews:
         """(state, stratum, n) of the queue."""
         actor.require(Right.READ)
         with reading(self._context.engine) as connection:
+            if agent is not None:
+                spec_of(connection, agent)
             return review_store.stats(connection, agent=agent)
 
     def claim(self, actor: Actor, *, agent: str | None = None) -> Question | None:
@@ -185,6 +189,8 @@ class Reviews:
         actor.require(Right.REVIEW)
         at = self._context.now()
         with writing(self._context.engine) as connection:
+            if agent is not None:
+                spec_of(connection, agent)
             review_store.lapse_leases(connection, at=at)
             item = review_store.held_by(connection, agent=agent, reviewer=actor.name, at=at)
             if item is None:
@@ -208,8 +214,7 @@ class Reviews:
         actor.require(Right.REVIEW)
         if not 0 < confidence <= 1:
             raise InvalidInputError(f"confidence: a number in (0, 1] is needed, got {confidence}")
-        if note is not None and len(note) > MAX_NOTE:
-            raise InvalidInputError(f"note: at most {MAX_NOTE} characters, got {len(note)}")
+        check_text("note", note)
         at = self._context.now()
         try:
             with writing(self._context.engine) as connection:
@@ -289,7 +294,7 @@ class Reviews:
 
 
 def _get(connection: Connection, item_id: str) -> ReviewItem:
-    item = review_store.get(connection, item_id)
+    item = review_store.get(connection, item_id) if is_id(item_id) else None
     if item is None:
         raise NotFoundError(f"review item {item_id[:64]!r} does not exist; see: trimtab reviews queue")
     return item

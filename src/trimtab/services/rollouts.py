@@ -14,11 +14,10 @@ from trimtab.core.evidence.paired import PairedSummary
 from trimtab.core.guard import Assessment, GuardDecision, ReasonCode, RolloutEvidence, assess
 from trimtab.core.rights import SYSTEM, Actor, Right
 from trimtab.core.rollouts import EXPOSED_STATES, GuardPlan, RolloutAction, RolloutState, next_state
-from trimtab.errors import ConflictError, InvalidInputError, NotFoundError
+from trimtab.errors import ConflictError, NotFoundError
 from trimtab.services import evidence as evidence_service
-from trimtab.services.context import Context, audit, bundle_of, pointer_of, spec_of, swap
+from trimtab.services.context import Context, audit, bundle_of, check_text, is_id, pointer_of, spec_of, swap
 from trimtab.services.packets import packet_content
-from trimtab.store import agents as agent_store
 from trimtab.store import chains
 from trimtab.store import rollouts as rollout_store
 from trimtab.store import settings as settings_store
@@ -33,6 +32,8 @@ _ACTION_OF = {
     GuardDecision.ROLL_BACK: RolloutAction.ROLL_BACK,
     GuardDecision.INCONCLUSIVE: RolloutAction.CONCLUDE,
 }
+# What gives the challenger more keys; a pause refuses these, whoever asks.
+_WIDENING = frozenset({RolloutAction.START, RolloutAction.ADVANCE, RolloutAction.JUMP, RolloutAction.PROMOTE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,8 @@ class Rollouts:
         """The newest first."""
         actor.require(Right.READ)
         with reading(self._context.engine) as connection:
+            if agent is not None:
+                spec_of(connection, agent)
             return rollout_store.listing(connection, agent=agent, only_live=only_live, limit=limit)
 
     def events(self, actor: Actor, rollout_id: str) -> list[Any]:
@@ -117,13 +120,15 @@ class Rollouts:
         """Let the guard look at every live rollout and act. Doing it twice is harmless."""
         actor.require(Right.RUN_JOBS)
         with reading(self._context.engine) as connection:
+            if agent is not None:
+                spec_of(connection, agent)
             live = rollout_store.listing(connection, agent=agent, only_live=True, limit=10_000)
         return [self._tick_one(actor, rollout.id) for rollout in live]
 
     def _tick_one(self, actor: Actor, rollout_id: str) -> Tick:
         at = self._context.now()
         with writing(self._context.engine) as connection:
-            rollout = _get(connection, rollout_id)
+            rollout = _locked(connection, rollout_id)
             if rollout.state not in EXPOSED_STATES:
                 return Tick(rollout=rollout, assessment=None, acted=None)
             found = self._assess(connection, rollout)
@@ -191,10 +196,9 @@ class Rollouts:
 
     def _act(self, actor: Actor, agent: str, action: RolloutAction, reason: str) -> Rollout:
         actor.require(Right.ROLL_OUT)
-        if not reason.strip():
-            raise InvalidInputError("reason: say why, for whoever reads the history")
+        check_text("reason", reason, needed=True)
         with writing(self._context.engine) as connection:
-            rollout = _newest(connection, agent)
+            rollout = _locked(connection, _newest(connection, agent).id)
             next_state(rollout.state, action)  # refuse before anything is computed
             found = self._assess(connection, rollout) if rollout.state in EXPOSED_STATES else None
             return move(connection, self._context, actor, rollout, action, reason=reason, assessment=found)
@@ -212,7 +216,7 @@ def start_rollout(
 ) -> Rollout:
     """Register and start, inside the caller's transaction. The unique index refuses a second live rollout."""
     spec = spec_of(connection, agent)
-    pointer = pointer_of(connection, agent)
+    pointer = pointer_of(connection, agent, lock=True)
     bundle = bundle_of(connection, challenger, agent=agent)
     if pointer.champion is None:
         raise ConflictError(f"{agent} has no champion to compare with; apply the proposal without a canary")
@@ -251,7 +255,15 @@ def end_live_rollout(
 ) -> Rollout | None:
     """End whatever rollout is live, inside the caller's transaction; None when there is none."""
     rollout = rollout_store.live(connection, agent)
-    return move(connection, context, actor, rollout, action, reason=reason) if rollout is not None else None
+    if rollout is None:
+        return None
+    return move(connection, context, actor, _locked(connection, rollout.id), action, reason=reason)
+
+
+def check_not_paused(connection: Connection) -> None:
+    """Raises ConflictError while the loop is paused: nothing new reaches more keys until it turns again."""
+    if settings_store.read(connection, PAUSED):
+        raise ConflictError("the loop is paused, so no challenger may reach more keys; resume the loop first")
 
 
 def move(
@@ -267,6 +279,8 @@ def move(
     """One transition: state, pointer, event, packet and audit together, or nothing of it."""
     at = context.now()
     state = next_state(rollout.state, action)
+    if action in _WIDENING:
+        check_not_paused(connection)
     step, share = _exposure(rollout, action, state)
     if action is RolloutAction.ADVANCE and share == 1.0:
         raise ConflictError(f"step {step} serves everybody: that is a promotion; promote instead")
@@ -322,9 +336,7 @@ def _exposure(rollout: Rollout, action: RolloutAction, state: RolloutState) -> t
 
 
 def _move_pointer(connection: Connection, rollout: Rollout, action: RolloutAction, at: datetime) -> None:
-    pointer = agent_store.pointer(connection, rollout.agent)
-    if pointer is None:
-        raise NotFoundError(f"agent {rollout.agent} has no pointer")
+    pointer = pointer_of(connection, rollout.agent, lock=True)
     if rollout.state in EXPOSED_STATES:
         swap(
             connection,
@@ -361,10 +373,16 @@ def _already_live(agent: str) -> ConflictError:
 
 
 def _get(connection: Connection, rollout_id: str) -> Rollout:
-    rollout = rollout_store.get(connection, rollout_id)
+    rollout = rollout_store.get(connection, rollout_id) if is_id(rollout_id) else None
     if rollout is None:
         raise NotFoundError(f"rollout {rollout_id[:64]!r} does not exist; list them with: trimtab rollouts list")
     return rollout
+
+
+def _locked(connection: Connection, rollout_id: str) -> Rollout:
+    """The rollout as it is once nobody else can change it."""
+    rollout_store.lock(connection, rollout_id)
+    return _get(connection, rollout_id)
 
 
 def _live(connection: Connection, agent: str) -> Rollout:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from trimtab.store.engine import insert_for
+from trimtab.store.engine import insert_for, is_sqlite
 from trimtab.store.tables import agents, pointers
 
 
@@ -74,8 +74,10 @@ def newest_specs(connection: Connection) -> list[Row[Any]]:
     return list(connection.execute(query.order_by(agents.c.agent)))
 
 
-def pointer(connection: Connection, agent: str) -> Pointer | None:
-    row = connection.execute(select(pointers).where(pointers.c.agent == agent)).first()
+def pointer(connection: Connection, agent: str, *, lock: bool = False) -> Pointer | None:
+    """What the agent serves; with `lock` nobody else changes it until the transaction ends."""
+    query = select(pointers).where(pointers.c.agent == agent)
+    row = connection.execute(query.with_for_update() if lock and not is_sqlite(connection) else query).first()
     return _pointer(row) if row is not None else None
 
 

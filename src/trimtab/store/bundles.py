@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -33,3 +34,9 @@ def of_agent(connection: Connection, agent: str, *, limit: int) -> list[Row[Any]
     """An agent's newest bundles first."""
     query = select(bundles).where(bundles.c.agent == agent)
     return list(connection.execute(query.order_by(bundles.c.created_at.desc(), bundles.c.sha256).limit(limit)))
+
+
+def all_documents(connection: Connection) -> Iterator[Row[Any]]:
+    """(sha256, document) of every bundle, streamed."""
+    query = select(bundles.c.sha256, bundles.c.document).order_by(bundles.c.sha256)
+    yield from connection.execution_options(yield_per=100).execute(query)

@@ -104,6 +104,7 @@ def storage_error(engine: Engine, error: DBAPIError) -> StorageError:
 
 
 _KNOWN_TROUBLES = (
+    ("deadlock", "two actions waited for each other; nothing of this one was stored; try again"),
     ("locked", "another process holds the write lock; try again when it is done"),
     ("readonly", "the file is read-only; make the file and its folder writable"),
     ("read-only", "the database is read-only; connect to the primary or grant write access"),

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, func, insert, select, update
 
 from trimtab.core.rollouts import LIVE_STATES, GuardPlan, RolloutState
 from trimtab.store.engine import insert_for, is_sqlite
-from trimtab.store.tables import rollout_events, rollout_keys, rollout_summaries, rollouts
+from trimtab.store.tables import packets, rollout_events, rollout_keys, rollout_summaries, rollouts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,18 @@ def add(connection: Connection, rollout: Rollout) -> None:
 def get(connection: Connection, rollout_id: str) -> Rollout | None:
     row = connection.execute(select(rollouts).where(rollouts.c.id == rollout_id)).first()
     return _rollout(row) if row is not None else None
+
+
+def rows(connection: Connection) -> list[Row[Any]]:
+    """Every rollout as it is stored, unread: for the proof that nobody changed one."""
+    return list(connection.execute(select(rollouts).order_by(rollouts.c.created_at, rollouts.c.id)))
+
+
+def events_without_packet(connection: Connection) -> list[Row[Any]]:
+    """Events that name a packet which is not there."""
+    there = exists().where(packets.c.sha256 == rollout_events.c.packet)
+    query = select(rollout_events).where(rollout_events.c.packet.is_not(None), ~there)
+    return list(connection.execute(query.order_by(rollout_events.c.rollout_id, rollout_events.c.seq)))
 
 
 def live(connection: Connection, agent: str) -> Rollout | None:
@@ -132,7 +144,7 @@ def events(connection: Connection, rollout_id: str) -> list[Row[Any]]:
 
 
 def lock(connection: Connection, rollout_id: str) -> None:
-    """Serialise evidence updates of one rollout until the transaction ends."""
+    """Let nobody else change a rollout or its evidence until the transaction ends."""
     if not is_sqlite(connection):
         connection.execute(select(rollouts.c.id).where(rollouts.c.id == rollout_id).with_for_update())
 

@@ -13,12 +13,12 @@ from trimtab.errors import InvalidStatisticError
 # Alternatives to a rate, as multiples of its odds, with prior weights: much above it (something broke) and a little
 # above it.
 _ABOVE = (1.5, 2.0, 3.0, 5.0, 10.0, 25.0, 50.0, 200.0)
-_ABOVE_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 3.0, 5.0, 2.0)
+_ABOVE_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 2.0, 6.0, 6.0, 1.0)
 _BELOW = (0.8, 0.65, 0.5, 0.35, 0.2, 0.1, 0.03, 0.0)
-_BELOW_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0)
+_BELOW_WEIGHTS = (0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 2.0, 5.0)  # most arms worth a promotion hardly fail at all
 _LOG_ABOVE = tuple(math.log(w / sum(_ABOVE_WEIGHTS)) for w in _ABOVE_WEIGHTS)
 _LOG_BELOW = tuple(math.log(w / sum(_BELOW_WEIGHTS)) for w in _BELOW_WEIGHTS)
-BASELINE_PART = 0.2  # of α: the bound on the baseline's own rate
+BASELINE_PART = 0.1  # of α: the bound on the baseline's own rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,13 @@ class FailureCounts:
         return self.failed / self.n if self.n else None
 
     def bounds(self, alpha: float) -> tuple[float, float]:
-        """Anytime-valid interval of the rate, coverage ≥ 1 − alpha; (0, 1) without outcomes."""
+        """Anytime-valid interval of the rate, coverage ≥ 1 − alpha at all looks together; (0, 1) without outcomes.
+
+        See `wealth.rate_bounds`. Raises InvalidStatisticError for an alpha outside (0, 1).
+
+        >>> FailureCounts().bounds(0.05)
+        (0.0, 1.0)
+        """
         return rate_bounds(self.failed, self.n, alpha)
 
     def log_e_above(self, ceiling: float) -> float:
@@ -100,9 +106,15 @@ def log_e_failures_not_inferior(steps: list[tuple[FailureCounts, FailureCounts]]
     """Log e-value against H0: the canary fails more often than the baseline by `margin` or more, in every step.
 
     Args: (canary, baseline) counts of each step; margin in (0, 1). Within a step the baseline's rate is replaced by its
-    anytime-valid lower bound L (all bounds together cost a fifth of `alpha`), and the canary bets against L + margin;
+    anytime-valid lower bound L (all bounds together cost a tenth of `alpha`), and the canary bets against L + margin;
     log wealths of one alternative add over steps, so a drift of both arms between steps does no harm. To be compared
-    with log(1/alpha). Guarantee: exact, given that the true difference is the same in each step. No outcomes: log 0.8.
+    with log(1/alpha). Guarantee: exact, given that the true difference is the same in each step. No outcomes: log 0.9.
+    Raises InvalidStatisticError for a margin outside (0, 1).
+    Source: Waudby-Smith & Ramdas (2024), doi:10.1093/jrsssb/qkad009.
+
+    >>> quiet = FailureCounts(n=600, failed=0)
+    >>> log_e_failures_not_inferior([(quiet, quiet)], 0.01, 0.025) > math.log(40)
+    True
     """
     if not 0.0 < margin < 1.0:
         raise InvalidStatisticError(f"margin: must lie strictly between 0 and 1, got {margin!r:.60}")

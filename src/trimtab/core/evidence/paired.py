@@ -139,8 +139,13 @@ class PairedSummary:
         return self._log_e(mean, flipped=False)
 
     def log_e_below(self, mean: float = 0.0) -> float:
-        """Log e-value against H0: E[x | discordant] ≥ mean: `log_e_above` mirrored; large means that the canary is
-        worse."""
+        """Log e-value against H0: E[x | discordant] ≥ mean: `log_e_above` mirrored, with the same promise and domain.
+
+        Large means that the canary is worse than that.
+
+        >>> PairedSummary().add(x=-1).add(x=-1).log_e_below() > 0
+        True
+        """
         return self._log_e(-mean, flipped=True)
 
     def _log_e(self, mean: float, *, flipped: bool) -> float:
@@ -175,8 +180,11 @@ class PairedSummary:
     def log_e_inferior(self, margin: float, alpha: float) -> float:
         """Log e-value against H0: δ ≥ −margin, to be compared with log(1/alpha): the harm is beyond the margin.
 
-        Uses the lower bound of the discordance rate; −inf while that bound is below the margin (too few differ).
-        Raises InvalidStatisticError for a margin outside (0, 1).
+        Uses the lower bound of the discordance rate; −inf while that bound is below the margin (too few differ), so also
+        without comparisons. Raises InvalidStatisticError for a margin outside (0, 1).
+
+        >>> PairedSummary().log_e_inferior(0.05, 0.04)
+        -inf
         """
         lower = rate_bounds(self.discordant, self.compared, DISCORDANCE_PART * wire.alpha(alpha))[0]
         if lower <= _margin(margin):
@@ -215,6 +223,8 @@ class PairedSummary:
 
     def _bound(self, estimate: float, limit: float, *, flipped: bool) -> float:
         # Evidence against "mean ≤ m" falls as m grows; bisection returns the refuted end, which is the safe one.
+        if estimate <= -1.0:
+            return -1.0  # nothing lies below
         refuted, kept = -1.0, estimate
         for _ in range(26):
             middle = 0.5 * (refuted + kept)

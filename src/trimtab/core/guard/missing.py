@@ -24,7 +24,7 @@ def describe(plan: GuardPlan, evidence: RolloutEvidence, metric: Metric, *, elap
     if metric is Metric.FAILURES:
         n = canary_failures(evidence).n
         # Without a failure, each success multiplies the best bet by 1/(1 − margin).
-        need = math.ceil((math.log(1 / plan.alpha_promote) + 1.8) / -math.log1p(-plan.failure_margin))
+        need = math.ceil((math.log(1 / plan.alpha_promote) + 0.8) / -math.log1p(-plan.failure_margin))
         return _amount(max(need - n, 1, n // 4), n, "more canary outcomes that say whether they failed", elapsed)
     if metric is Metric.SCORE:
         better = plan.goal is Goal.BETTER and primary(plan) is metric
