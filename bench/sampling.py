@@ -1,4 +1,4 @@
-"""Asking people: labels until a model is as good as on all data, honest probabilities, one query over a million rows."""
+"""Asking people: labels until a model is as good as on all data, honest probabilities, the cost of one query."""
 
 from __future__ import annotations
 

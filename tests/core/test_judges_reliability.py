@@ -151,9 +151,7 @@ def test_survey_weights_make_agreement_speak_of_all_decisions() -> None:
         label=right.astype(int),
     )
     gold = np.where(asked, 1, NO_LABEL)
-    plain, weighted = (
-        next(iter(summarise(table, gold, survey_weight=w).judges.values())) for w in (None, 1 / pi)
-    )
+    plain, weighted = (next(iter(summarise(table, gold, survey_weight=w).judges.values())) for w in (None, 1 / pi))
     assert plain.hit_rate is not None
     assert weighted.hit_rate is not None
     assert abs(weighted.hit_rate - right.mean()) < 0.03

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trimtab.core.agents import MISSING_SUFFIX, Feature
+from trimtab.core.agents import MAX_MAGNITUDE, MISSING_SUFFIX, Feature
 from trimtab.core.bundles import (
     Bundle,
     Condition,
@@ -57,7 +57,7 @@ def _encoded(feature: Feature, column: Sequence[Any]) -> Floats:
     except (TypeError, ValueError):
         wrong = next(value for value in column if isinstance(value, str))
         raise InvalidInputError(f"feature {feature.name!r} is a {feature.kind.value}, found {wrong!r}") from None
-    encoded[~np.isfinite(encoded)] = np.nan
+    encoded[~(np.abs(encoded) <= MAX_MAGNITUDE)] = np.nan
     return encoded
 
 

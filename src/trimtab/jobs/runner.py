@@ -59,9 +59,7 @@ def recent_runs(trimtab: Trimtab, *, name: str | None = None, limit: int = 50) -
         return job_store.recent(connection, name=name, limit=limit)
 
 
-def _run(
-    trimtab: Trimtab, job: Job, due_at: datetime, worker: str, *, dead_too: bool = False
-) -> JobReport | None:
+def _run(trimtab: Trimtab, job: Job, due_at: datetime, worker: str, *, dead_too: bool = False) -> JobReport | None:
     now = trimtab.context.now()
     with writing(trimtab.engine) as connection:
         lease = now + timedelta(seconds=trimtab.settings.job_lease_s)

@@ -25,7 +25,7 @@ from trimtab.services.context import (
     swap,
 )
 from trimtab.services.labels import examples_of
-from trimtab.services.rollouts import end_live_rollout
+from trimtab.services.rollout_moves import end_live_rollout
 from trimtab.store import bundles as bundle_store
 from trimtab.store.agents import Pointer
 from trimtab.store.engine import reading, writing

@@ -85,9 +85,9 @@ def _packet(row: Any) -> dict[str, Any]:
 def _bundle_problems(connection: Connection) -> list[str]:
     """Bundles whose text no longer has the hash that names them."""
     return [
-        f"bundle {row.sha256[:12]} was changed: its text does not have that hash"
-        for row in bundle_store.all_documents(connection)
-        if hashlib.sha256(row.document.encode()).hexdigest() != row.sha256
+        f"bundle {sha256[:12]} was changed: its text does not have that hash"
+        for sha256, document in bundle_store.all_documents(connection)
+        if hashlib.sha256(document.encode()).hexdigest() != sha256
     ]
 
 

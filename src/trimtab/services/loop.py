@@ -7,7 +7,7 @@ from typing import Any
 
 from trimtab.core.rights import Actor, Right
 from trimtab.services.context import Context, audit, check_text
-from trimtab.services.rollouts import PAUSED
+from trimtab.services.rollout_moves import PAUSED
 from trimtab.store import agents as agent_store
 from trimtab.store import events as event_store
 from trimtab.store import labels as label_store

@@ -16,7 +16,7 @@ from trimtab.core.rollouts import GuardPlan
 from trimtab.errors import ConflictError, ForbiddenError, NotFoundError
 from trimtab.services.bundles import named_bundle
 from trimtab.services.context import Context, audit, bundle_or_none, check_text, is_id, pointer_of, spec_of, swap
-from trimtab.services.rollouts import check_not_paused, start_rollout
+from trimtab.services.rollout_moves import check_not_paused, start_rollout
 from trimtab.store import proposals as proposal_store
 from trimtab.store.engine import reading, writing
 from trimtab.store.proposals import Proposal
@@ -131,7 +131,7 @@ class Proposals:
             proposal = _get(connection, proposal_id, lock=True)
             if actor.name not in (proposal.proposer, proposal.decided_by):
                 raise ForbiddenError(f"only {proposal.proposer} (who proposed) or who approved it can withdraw this")
-            changes = {} if reason is None else {"reason": reason}
+            changes: dict[str, Any] = {} if reason is None else {"reason": reason}
             return self._move(connection, actor, proposal, ProposalAction.WITHDRAW, **changes)
 
     def apply(

@@ -36,7 +36,8 @@ def of_agent(connection: Connection, agent: str, *, limit: int) -> list[Row[Any]
     return list(connection.execute(query.order_by(bundles.c.created_at.desc(), bundles.c.sha256).limit(limit)))
 
 
-def all_documents(connection: Connection) -> Iterator[Row[Any]]:
+def all_documents(connection: Connection) -> Iterator[tuple[str, str]]:
     """(sha256, document) of every bundle, streamed."""
     query = select(bundles.c.sha256, bundles.c.document).order_by(bundles.c.sha256)
-    yield from connection.execution_options(yield_per=100).execute(query)
+    for row in connection.execute(query, execution_options={"yield_per": 100}):
+        yield row.sha256, row.document

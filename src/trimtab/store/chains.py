@@ -80,10 +80,8 @@ def append_packet(
 
 def links(connection: Connection, table: Table) -> Iterator[Link]:
     """Every link of a chain from the first, streamed."""
-    rows = connection.execution_options(yield_per=1000).execute(
-        select(table.c.seq, table.c.sha256, table.c.previous, table.c.body).order_by(table.c.seq)
-    )
-    for row in rows:
+    query = select(table.c.seq, table.c.sha256, table.c.previous, table.c.body).order_by(table.c.seq)
+    for row in connection.execute(query, execution_options={"yield_per": 1000}):
         yield Link(seq=row.seq, sha256=row.sha256, previous=row.previous, body=row.body)
 
 

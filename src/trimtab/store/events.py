@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, and_, exists, func, select, update
+from sqlalchemy import Connection, Row, Table, and_, func, select, update
 
 from trimtab.store.engine import insert_for
 from trimtab.store.tables import decisions, labels, metrics_daily, outcomes, review_items, verdicts
@@ -21,12 +21,11 @@ def _chunks(items: Sequence[Any], size: int = _CHUNK) -> Iterator[Sequence[Any]]
 
 def append(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> set[str]:
     """Append the rows whose ids are new; returns those ids."""
-    added: set[str] = set()
+    if not rows:
+        return set()
     statement = insert_for(connection)(table).on_conflict_do_nothing(index_elements=["id"]).returning(table.c.id)
     # In one order for everybody: two batches that share ids wait for each other instead of blocking each other.
-    for chunk in _chunks(sorted(rows, key=lambda row: str(row["id"]))):
-        added.update(connection.execute(statement.values(list(chunk))).scalars())
-    return added
+    return set(connection.execute(statement, sorted(rows, key=lambda row: str(row["id"]))).scalars())
 
 
 def decision(connection: Connection, decision_id: str) -> Row[Any] | None:
@@ -75,10 +74,10 @@ def review_candidates(
         .group_by(decisions.c.key)
         .subquery()
     )
-    labelled = exists().where(
-        labels.c.agent == agent, labels.c.key == decisions.c.key, labels.c.source.in_(("gold", "review"))
+    labelled = decisions.c.key.in_(
+        select(labels.c.key).where(labels.c.agent == agent, labels.c.source.in_(("gold", "review")))
     )
-    queued = exists().where(review_items.c.agent == agent, review_items.c.key == decisions.c.key)
+    queued = decisions.c.key.in_(select(review_items.c.key).where(review_items.c.agent == agent))
     query = (
         select(decisions)
         .join(newest, and_(decisions.c.key == newest.c.key, decisions.c.at == newest.c.at))
@@ -117,15 +116,17 @@ def verdicts_of(connection: Connection, decision_ids: Iterable[str]) -> list[Row
 
 def answered_verdicts(connection: Connection, agent: str, *, since: datetime, until: datetime) -> list[Row[Any]]:
     """Every recent verdict on a key that has an independent human answer (gold or review), with that key."""
-    answered = exists().where(
-        labels.c.agent == decisions.c.agent,
-        labels.c.key == decisions.c.key,
-        labels.c.source.in_(("gold", "review")),
-    )
+    answered = select(labels.c.key).where(labels.c.agent == agent, labels.c.source.in_(("gold", "review"))).distinct()
     query = (
         select(verdicts, decisions.c.key)
         .join(decisions, decisions.c.id == verdicts.c.decision_id)
-        .where(verdicts.c.agent == agent, verdicts.c.at >= since, verdicts.c.at <= until, answered)
+        .where(
+            verdicts.c.agent == agent,
+            verdicts.c.at >= since,
+            verdicts.c.at <= until,
+            decisions.c.agent == agent,
+            decisions.c.key.in_(answered),
+        )
         .order_by(verdicts.c.at, verdicts.c.id)
     )
     return list(connection.execute(query))

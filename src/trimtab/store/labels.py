@@ -17,16 +17,15 @@ _CHUNK = 500
 
 def append(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[str]:
     """Append the labels whose (source, source_id) is new; returns the ids of those."""
-    added: set[str] = set()
+    if not rows:
+        return set()
     statement = (
         insert_for(connection)(labels)
         .on_conflict_do_nothing(index_elements=["source", "source_id"])
         .returning(labels.c.id)
     )
     ordered = sorted(rows, key=lambda row: (row["source"], row["source_id"]))  # one order for everybody: no deadlock
-    for start in range(0, len(ordered), _CHUNK):
-        added.update(connection.execute(statement.values(ordered[start : start + _CHUNK])).scalars())
-    return added
+    return set(connection.execute(statement, ordered).scalars())
 
 
 def of_agent(connection: Connection, agent: str, *, sources: Collection[Source] | None = None) -> list[Label]:
@@ -119,9 +118,8 @@ def counts(connection: Connection, *, agent: str | None = None, since: datetime 
 
 def add_gold(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
     """Store gold tasks, one per (agent, key); returns how many are new."""
-    added = 0
+    if not rows:
+        return 0
     statement = insert_for(connection)(gold_tasks).on_conflict_do_nothing(index_elements=["agent", "key"])
     ordered = sorted(rows, key=lambda row: (row["agent"], row["key"]))
-    for start in range(0, len(ordered), _CHUNK):
-        added += connection.execute(statement.values(ordered[start : start + _CHUNK])).rowcount
-    return added
+    return len(list(connection.execute(statement.returning(gold_tasks.c.id), ordered).scalars()))

@@ -52,15 +52,14 @@ def _item(row: Row[Any]) -> ReviewItem:
 
 def enqueue(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[str]:
     """Queue questions; a key that was ever queued is left alone. Returns the ids of the new ones."""
-    added: set[str] = set()
+    if not rows:
+        return set()
     statement = (
         insert_for(connection)(review_items)
         .on_conflict_do_nothing(index_elements=["agent", "key"])
         .returning(review_items.c.id)
     )
-    for start in range(0, len(rows), 500):
-        added.update(connection.execute(statement.values(list(rows[start : start + 500]))).scalars())
-    return added
+    return set(connection.execute(statement, list(rows)).scalars())
 
 
 def get(connection: Connection, item_id: str) -> ReviewItem | None:

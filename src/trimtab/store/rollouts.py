@@ -168,7 +168,6 @@ def meet_keys(
     connection: Connection, rollout_id: str, choices: Mapping[str, tuple[datetime, str | None, str | None]]
 ) -> set[str]:
     """Record keys with (time, canary's choice, baseline's choice) when first met; returns the keys that are new."""
-    new: set[str] = set()
     statement = (
         insert_for(connection)(rollout_keys)
         .on_conflict_do_nothing(index_elements=["rollout_id", "key"])
@@ -185,9 +184,7 @@ def meet_keys(
         }
         for key, (at, canary, baseline) in sorted(choices.items())
     ]
-    for start in range(0, len(rows), 500):
-        new.update(connection.execute(statement.values(rows[start : start + 500])).scalars())
-    return new
+    return set(connection.execute(statement, rows).scalars()) if rows else set()
 
 
 def key_rows(connection: Connection, rollout_id: str, keys: Sequence[str]) -> dict[str, Row[Any]]:

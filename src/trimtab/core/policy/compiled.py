@@ -12,7 +12,7 @@ from datetime import datetime
 from operator import mul
 from typing import NamedTuple
 
-from trimtab.core.agents import MISSING_SUFFIX, Feature
+from trimtab.core.agents import MAX_MAGNITUDE, MISSING_SUFFIX, Feature
 from trimtab.core.bundles import (
     Bundle,
     Condition,
@@ -173,7 +173,7 @@ def _compile_score(
         for value, weight, table, instead, name in zip(values, weights, tables, unknown, names, strict=True):
             if table is not None:
                 z += table.get(value, instead) if isinstance(value, str) else instead
-            elif value is None or isinstance(value, str) or not math.isfinite(value):
+            elif value is None or isinstance(value, str) or not abs(value) <= MAX_MAGNITUDE:
                 z += instead
             else:
                 z += weight * policy.clamped(name, value)
