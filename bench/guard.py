@@ -10,9 +10,12 @@ import numpy as np
 from bench import rivals
 from bench.common import Report, in_chunks, percent
 from bench.vector import ArmPath, Floats, first, log_e_difference, step_difference
-from trimtab.core.evidence.failures import FailureCounts
+from trimtab.core.evidence.failures import FailureCounts, log_e_failures_not_inferior
+from trimtab.core.evidence.moments import Moments
+from trimtab.core.evidence.outcomes import ArmSummary, StepSummary
 from trimtab.core.guard.comparisons import sharpest
-from trimtab.core.guard.metrics import alpha_harm
+from trimtab.core.guard.evidence import RolloutEvidence
+from trimtab.core.guard.metrics import alpha_harm, log_e_harm
 from trimtab.core.rollouts import Goal, GuardPlan, Metric
 
 BETTER = GuardPlan(metrics=(Metric.SCORE, Metric.FAILURES))
@@ -145,6 +148,53 @@ def kill_p95(rate: float, ceiling: float, runs: int, seed: int) -> float:
     return float(np.percentile(found, 95))
 
 
+def failures_cell(baseline: float, canary: float, runs: int, seed: int) -> tuple[float, float]:
+    """Share of runs that ever show hard failures not inferior by 1 pt within 6,000 canary outcomes, and the median n."""
+    rng = np.random.default_rng(seed)
+    found = []
+    limit = math.log(1 / BETTER.alpha_promote)
+    for _ in range(runs):
+        failed = [np.cumsum(rng.binomial(100, p, 60)) for p in (canary, baseline)]
+        when = math.inf
+        for look, (c, b) in enumerate(zip(*failed, strict=True), start=1):
+            arms = FailureCounts(n=100 * look, failed=int(c)), FailureCounts(n=100 * look, failed=int(b))
+            if log_e_failures_not_inferior([arms], BETTER.failure_margin, BETTER.alpha_promote) >= limit:
+                when = 100.0 * look
+                break
+        found.append(when)
+    return float(np.isfinite(found).mean()), float(np.median(found))
+
+
+def cost_cell(growth: float, runs: int, seed: int) -> float:
+    """Share rolled back for cost over 20,000 decisions at 50/50, log-normal with a heavy tail (σ = 1), 40 looks."""
+    plan = GuardPlan(metrics=(Metric.COST, Metric.FAILURES), cost_p99_usd=math.exp(2.326))
+    rng = np.random.default_rng(seed)
+    back = 0
+    for _ in range(runs):
+        arms = []
+        for shift in (math.log1p(growth), 0.0):
+            value = np.minimum(rng.normal(shift - 2.326, 1.0, 10_000), 40.0)
+            sums = []
+            for y in (np.minimum(np.exp(value), 1.0), np.maximum(value, math.log(1e-3))):
+                sums.append((np.cumsum(y)[249::250], np.cumsum(y * y)[249::250]))
+            arms.append(sums)
+        for look in range(40):
+            n = 250 * (look + 1)
+            parts = []
+            for sums in arms:
+                cost, log_cost = (
+                    Moments(n=n, keys=n, total=float(t[look]), squares=float(q[look]), cross=float(t[look]), sizes=n)
+                    for t, q in sums
+                )
+                parts.append(ArmSummary(keys=n, cost=cost, log_cost=log_cost))
+            evidence = RolloutEvidence(steps=(StepSummary(canary=parts[0], baseline=parts[1]),))
+            log_e = log_e_harm(plan, evidence, Metric.COST)
+            if log_e is not None and log_e >= math.log(1 / alpha_harm(plan, Metric.COST)):
+                back += 1
+                break
+    return back / runs
+
+
 def latency_cell(growth: float, sigma: float, runs: int, seed: int) -> tuple[float, float]:
     """Share rolled back and median canary n when every latency grows: log-normal, thresholds frozen from 1,000
     outcomes."""
@@ -222,6 +272,16 @@ def run(quick: bool) -> dict[str, Any]:
     report.at_most("latency +20 %: median canary decisions", slow_n, 800)
     report.at_most("latency unchanged: false roll back", calm, 0.04)
     report.at_most("latency exactly at the tolerance of 10 %: false roll back", at_limit, 0.04)
+
+    report.at_most(
+        "failures exactly 1 pt worse: shown not inferior", failures_cell(0.0, 0.01, runs, 39)[0], 0.025 + slack
+    )
+    none_fail, none_n = failures_cell(0.0, 0.0, max(50, runs // 10), 43)
+    report.at_least("no failures at all: shown not inferior", none_fail, 0.99)
+    report.at_most("no failures at all: canary outcomes needed", none_n, 600)
+    dear, level = cost_cell(0.25, runs // 5, 44), cost_cell(0.10, runs // 2, 45)
+    report.at_least("cost +25 %, heavy tail: rolled back", dear, 0.95)
+    report.at_most("cost exactly at the tolerance of 10 %: false roll back", level, 0.035 + slack)
 
     table = [
         [

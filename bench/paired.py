@@ -16,6 +16,8 @@ from bench.common import Report, load_features, percent
 from bench.guard import BETTER, binary_cell
 from bench.vector import first, paired_log_e
 from trimtab.core.evidence.paired import PairedSummary
+from trimtab.core.guard.metrics import alpha_harm
+from trimtab.core.rollouts import GuardPlan, Metric
 
 ALPHA = 0.025  # a side
 STREAM = 20_000
@@ -161,6 +163,27 @@ def chosen_labels(runs: int, labels: int, seed: int) -> tuple[float, float]:
     return weighted / runs, naive / runs
 
 
+def labels_when_chosen(runs: int, most: int, seed: int) -> tuple[float, float]:
+    """A true gain, E[x] = .5, inclusion .15 to .9 unrelated to x: median labels weighted (planned .15) and if certain."""
+    rng = np.random.default_rng(seed)
+    limit = math.log(1 / ALPHA)
+    found: tuple[list[float], list[float]] = ([], [])
+    for _ in range(runs):
+        inclusion = rng.choice(
+            [0.15, 0.9], most, p=[0.14, 0.86]
+        )  # of the labels that arrive; the keys are half and half
+        x = np.where(rng.random(most) < 0.75, 1, -1)
+        for kind, planned in enumerate((0.15, 1.0)):
+            summary, when = PairedSummary(planned_inclusion=planned), math.inf
+            for n in range(most):
+                summary = summary.add(x=int(x[n]), inclusion=1.0 if kind else float(inclusion[n]))
+                if summary.log_e_above() >= limit:
+                    when = n + 1
+                    break
+            found[kind].append(when)
+    return float(np.median(found[0])), float(np.median(found[1]))
+
+
 def margin_cell(runs: int, labels: int, seed: int) -> float:
     """True δ exactly at the margin (−3 pt, 10 % discordant): share of runs that ever show non-inferiority."""
     rng = np.random.default_rng(seed)
@@ -247,7 +270,7 @@ def run(quick: bool) -> dict[str, Any]:
     rng = np.random.default_rng(85)
     worse = np.cumsum(rng.random((simulated, 400)) < 0.75, axis=1)
     better = np.arange(1, 401) - worse
-    back = first(paired_log_e(worse, better) >= math.log(25))
+    back = first(paired_log_e(worse, better) >= math.log(1 / alpha_harm(GuardPlan(), Metric.QUALITY)))
     decisions = float(np.median((back + 1) / 0.1))
     unpaired = binary_cell(BETTER, 0.85, -0.05, 0.1, STREAM, min(simulated, 1000), 86)["median_n_c"] / 0.1
     report.at_least("-5 pt: paired rolls back within 400 labels", float(np.isfinite(back).mean()), 0.99)
@@ -256,6 +279,12 @@ def run(quick: bool) -> dict[str, Any]:
         f"Real tasks, medians over {runs} runs of 20,000 decisions (gbstats needs the quality of each decision)",
         ["task", "true δ", "discordant", "rule", "right", "wrong", "none", "labels", "decisions"],
         rows,
+    )
+    chosen, certain = labels_when_chosen(small, 200, 87)
+    report.table(
+        "A true gain, three in four labels favour the canary: median labels to the verdict",
+        ["labels drawn", "labels"],
+        [["each with certainty", certain], ["with probability .15 or .9, planned for .15", chosen]],
     )
     report.table(
         "Equal arms, labels drawn where the canary does well",

@@ -126,7 +126,9 @@ def paired_hundred(runs: int, seed: int) -> tuple[float, float, float]:
     rng = np.random.default_rng(seed)
     better = np.cumsum(rng.random((runs, 100)) < 0.25, axis=1)
     worse = np.arange(1, 101) - better
-    back, forward = paired_log_e(worse, better) >= math.log(25), paired_log_e(better, worse) >= math.log(40)
+    harm_at = math.log(1 / alpha_harm(GuardPlan(), Metric.QUALITY))
+    goal_at = math.log(1 / PLAN.alpha_promote)
+    back, forward = paired_log_e(worse, better) >= harm_at, paired_log_e(better, worse) >= goal_at
     when = [np.where(a.any(axis=1), a.argmax(axis=1) + 1.0, np.inf) for a in (back, forward)]
     return float((when[0] < when[1]).mean()), float((when[1] < when[0]).mean()), float(np.median(when[0]))
 

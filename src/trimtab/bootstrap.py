@@ -19,6 +19,7 @@ from trimtab.services.judges import Judges
 from trimtab.services.labels import Labels
 from trimtab.services.loop import Loop
 from trimtab.services.proposals import Proposals
+from trimtab.services.replays import Replays
 from trimtab.services.reviews import Reviews
 from trimtab.services.rollouts import Rollouts
 from trimtab.settings import Settings
@@ -47,6 +48,7 @@ class Trimtab:
     reviews: Reviews
     bundles: Bundles
     proposals: Proposals
+    replays: Replays
     rollouts: Rollouts
     history: History
     loop: Loop
@@ -85,6 +87,7 @@ def build(
         reviews=Reviews(context),
         bundles=Bundles(context),
         proposals=Proposals(context),
+        replays=Replays(context),
         rollouts=Rollouts(context),
         history=History(context),
         loop=Loop(context),

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.core.strategies import bundles, spec_with
+
 from trimtab.core.agents import AgentSpec
 from trimtab.core.bundles import Bundle, diff, round_significant
 from trimtab.core.canonical import canonical_json, sha256_of
@@ -31,7 +31,7 @@ def edited(name: str, *path: Any, value: Any) -> dict[str, Any]:
     return document
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(bundles())
 def test_a_bundle_survives_its_json_with_its_name(bundle: Bundle) -> None:
     text = bundle.to_json()
@@ -94,7 +94,7 @@ LEAF = {"posterior": [0.5, 0.5]}
         (edited("logistic", "escalate_below", value=2), "escalate_below"),
         (edited("logistic", "features", 0, "fill", value="many"), "features[0].fill"),
         (edited("logistic", "features", 3, "fill", value="pink"), "features[3].fill"),
-        (edited("logistic", "features", 0, "fill", value=None), "features"),
+        (edited("logistic", "features", 0, "fill", value=None), "features[0].fill"),
         (edited("logistic", "policy", "kind", value="python"), "policy.kind"),
         (edited("logistic", "policy", "kind", value=None), "policy.kind"),
         (edited("logistic", "policy", value={}), "policy"),
@@ -146,6 +146,13 @@ def test_a_hostile_document_is_refused_at_its_place(document: dict[str, Any], pl
         Bundle.from_document(document)
     assert str(caught.value).startswith(f"{place}:")
     assert len(str(caught.value)) < 1_000
+
+
+def test_a_coefficient_without_a_stand_in_for_unknown_values_is_refused() -> None:
+    features = [dict(feature) for feature in DOCUMENTS["logistic"]["features"]]
+    del features[1]["fill"]
+    with pytest.raises(InvalidBundleError, match=r"features\[1\]: 'html' has a coefficient and so needs a 'fill'"):
+        Bundle.from_document(edited("logistic", "features", value=features))
 
 
 def test_a_report_nested_too_deep_is_refused() -> None:

@@ -82,8 +82,8 @@ def test_failures_are_not_inferior_after_some_hundred_outcomes_without_one() -> 
 
 
 def test_a_baseline_that_fails_as_often_is_taken_into_account() -> None:
-    both = FailureCounts(n=20_000, failed=600)
-    alone = FailureCounts(n=20_000)
+    both = FailureCounts(n=60_000, failed=1800)
+    alone = FailureCounts(n=60_000)
     assert log_e_failures_not_inferior([(both, both)], 0.01, 0.025) >= math.log(40)
     assert log_e_failures_not_inferior([(both, alone)], 0.01, 0.025) < 0
 

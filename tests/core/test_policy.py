@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.core.strategies import bundles, spec_with, values
+
 from trimtab.core.batch import chosen_labels, columns_from_values, posterior_matrix
 from trimtab.core.bundles import Bundle
 from trimtab.core.policy import compile_policy, explain
@@ -41,7 +41,7 @@ def test_the_shared_vectors_are_up_to_date() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(bundles(), st.lists(values, min_size=1, max_size=8))
 def test_a_batch_decides_exactly_as_single_rows_do(bundle: Bundle, rows: list[tuple[Any, ...]]) -> None:
     policy = compile_policy(bundle)

@@ -160,7 +160,11 @@ def infer(
         str | None, typer.Option("--agent", metavar="NAME", help="The agent's name; from the file's when absent.")
     ] = None,
     label: Annotated[
-        str | None, typer.Option("--label", metavar="COLUMN", help="The column with the right answers, if there is one.")
+        str | None,
+        typer.Option("--label", metavar="COLUMN", help="The column with the right answers, if there is one."),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", metavar="A,B,…", help="The labels, where no column has them.")
     ] = None,
     key: Annotated[
         str | None, typer.Option("--key-column", metavar="COLUMN", help="The column that names each row, left out.")
@@ -170,10 +174,11 @@ def infer(
     """Propose a spec from sample payloads: kinds, ranges, categories, and notes on what to check."""
     from trimtab.cli.files import payloads_for_inference, safe_name, write_new
     from trimtab.core.agents import render_toml
-    from trimtab.core.infer import infer_spec
+    from trimtab.core.inference import infer_spec
 
     samples = payloads_for_inference(sample, label=label, key=key)
-    spec = infer_spec(agent or safe_name(sample), samples, label_field=label)
+    given = [one.strip() for one in labels.split(",")] if labels else []
+    spec = infer_spec(agent or safe_name(sample), samples, label_field=label, labels=given)
     text = render_toml(spec)
     if out_file is not None:
         write_new(out_file, text)

@@ -28,10 +28,11 @@ def train(
     session: Session,
     agent: Agent,
     method: Annotated[str, typer.Option("--method", metavar="METHOD", help="logistic or tree.")] = "logistic",
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="The same examples and seed give the same bundle.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="The same examples and seed give the same bundle.")
+    ] = None,
 ) -> None:
     """Train a candidate on the labelled store, with a held-out report."""
-    from trimtab.cli.bundle_text import show_report
     from trimtab.cli.output import work
     from trimtab.core.training import Method
 
@@ -43,7 +44,8 @@ def train(
 
     def render(out: Output) -> None:
         out.good(f"bundle {bundle.sha256}")
-        show_report(out, bundle.document["report"])
+        for line in result.report.lines():
+            out.line(line)
         out.hint(f"read it: trimtab bundles show {short(bundle.sha256)}")
         out.hint(f"put it forward: trimtab proposals create {agent} {short(bundle.sha256)}")
 
@@ -89,7 +91,9 @@ def listing(
 @command(bundles, "show")
 def show(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The hash, 8 characters of it; with --agent also champion.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The hash, 8 characters of it; with --agent also champion.")
+    ],
     agent: Annotated[
         str | None, typer.Option("--agent", metavar="AGENT", help="Makes champion and challenger names too.")
     ] = None,
@@ -107,7 +111,9 @@ def diff(
     session: Session,
     agent: Agent,
     after: Annotated[str, typer.Option("--after", metavar="NAME", help="The bundle that would take over.")],
-    before: Annotated[str, typer.Option("--before", metavar="NAME", help="The one it would take over from.")] = "champion",
+    before: Annotated[
+        str, typer.Option("--before", metavar="NAME", help="The one it would take over from.")
+    ] = "champion",
 ) -> None:
     """What changes from one bundle to another, in words."""
     with session.open() as (trimtab, actor):
@@ -127,7 +133,8 @@ def upload(
     agent: Agent,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A bundle, as `bundles export` writes it.")],
     sha256: Annotated[
-        str | None, typer.Option("--sha256", metavar="HASH", help="What it must be; else the file's name if that is a hash.")
+        str | None,
+        typer.Option("--sha256", metavar="HASH", help="What it must be; else the file's name if that is a hash."),
     ] = None,
 ) -> None:
     """Keep a bundle from outside. It is checked as hostile input; nothing in it is ever executed."""

@@ -29,7 +29,8 @@ def decide(
     session: Session,
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent that decides.")],
     key: Annotated[
-        str | None, typer.Option("--key", metavar="KEY", help="What the decision is about; the same key gets the same arm.")
+        str | None,
+        typer.Option("--key", metavar="KEY", help="What the decision is about; the same key gets the same arm."),
     ] = None,
     payload: Annotated[
         str | None, typer.Option("--payload", metavar="JSON", help="The payload as a JSON object, or @FILE.")

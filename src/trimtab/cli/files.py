@@ -77,7 +77,7 @@ def payload_of(text: str) -> dict[str, Any]:
     except RecursionError:
         raise InvalidPayloadError("payload: nested too deeply") from None
     except ValueError as error:
-        raise InvalidPayloadError(f'payload: no JSON ({error}); write it as \'{{"name": 1}}\', or @FILE') from None
+        raise InvalidPayloadError(f"payload: no JSON ({error}); write it as '{{\"name\": 1}}', or @FILE") from None
     if not isinstance(value, dict):
         raise InvalidPayloadError("payload: an object is needed, such as '{\"name\": 1}'")
     return value

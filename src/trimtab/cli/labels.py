@@ -21,7 +21,9 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="A .csv, .tsv, .jsonl
 KeyColumn = Annotated[
     str | None,
     typer.Option(
-        "--key-column", metavar="COLUMN", help="What each row is about; else key, item_id or id, else the line's number."
+        "--key-column",
+        metavar="COLUMN",
+        help="What each row is about; else key, item_id or id, else the line's number.",
     ),
 ]
 LabelColumn = Annotated[str, typer.Option("--label-column", metavar="COLUMN", help="The right answer.")]
@@ -62,7 +64,9 @@ def import_(
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="NAME", help="Tells this import from others; else the file's name. Again changes nothing."),
+        typer.Option(
+            "--name", metavar="NAME", help="Tells this import from others; else the file's name. Again changes nothing."
+        ),
     ] = None,
     ignore: Annotated[
         list[str] | None, typer.Option("--ignore", metavar="COLUMN", help="A column that is no part of the payload.")
@@ -121,7 +125,9 @@ def gold(
 @command(labels, "stats")
 def stats(
     session: Session,
-    agent: Annotated[str | None, typer.Option("--agent", metavar="AGENT", help="Of this agent, in more detail.")] = None,
+    agent: Annotated[
+        str | None, typer.Option("--agent", metavar="AGENT", help="Of this agent, in more detail.")
+    ] = None,
 ) -> None:
     """The store in figures: by agent, source and label, and how it grew."""
     with session.open() as (trimtab, actor):

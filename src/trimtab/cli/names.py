@@ -25,5 +25,7 @@ def full_id(given: str, listing: Callable[[], Iterable[Any]], what: str, where: 
     if not found:
         raise NotFoundError(f"{what} {given!r:.80} does not exist; see: {where}")
     if len(found) > 1:
-        raise ConflictError(f"{what} {given!r:.80} is ambiguous: {len(found)} begin so, such as {found[0]} and {found[1]}")
+        raise ConflictError(
+            f"{what} {given!r:.80} is ambiguous: {len(found)} begin so, such as {found[0]} and {found[1]}"
+        )
     return str(found[0])

@@ -77,9 +77,7 @@ class Output:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", show_edge=False)
         for i, name in enumerate(columns):
             numeric = all(_is_figure(row[i]) for row in shown)
-            table.add_column(
-                Text(name), justify="right" if numeric else "left", no_wrap=i != widest, overflow="fold"
-            )
+            table.add_column(Text(name), justify="right" if numeric else "left", no_wrap=i != widest, overflow="fold")
         for row in shown:
             table.add_row(*(Text(cell) for cell in row))
         self.console.print(table)

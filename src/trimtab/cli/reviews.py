@@ -32,7 +32,9 @@ def sample(
     ] = None,
     discordant_quota: Annotated[
         int | None,
-        typer.Option("--discordant-quota", min=0, help="More where a rollout's arms differ (TRIMTAB_DISCORDANT_QUOTA)."),
+        typer.Option(
+            "--discordant-quota", min=0, help="More where a rollout's arms differ (TRIMTAB_DISCORDANT_QUOTA)."
+        ),
     ] = None,
 ) -> None:
     """Draw questions from the decisions since the last draw, each with a known probability."""
@@ -103,7 +105,9 @@ def claim(session: Session, agent: OfAgent = None) -> None:
             out.line("no open questions for you", "dim")
             return
         show_question(out, found)
-        out.hint(f"answer: trimtab reviews answer {found.item.id} LABEL; it is yours until {when(found.item.lease_until)}")
+        out.hint(
+            f"answer: trimtab reviews answer {found.item.id} LABEL; it is yours until {when(found.item.lease_until)}"
+        )
 
     session.show({"question": found}, render)
 

@@ -17,12 +17,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
+from trimtab.core.inference import payload_from_cells
 from trimtab.errors import InvalidInputError
 
 KEY_COLUMNS = ("key", "item_id", "id")  # taken as the key when nobody names one
 MAX_LINE = 10_000_000
-_INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})")
-_DECIMAL = re.compile(r"[+-]?(?:0|[1-9]\d*)?\.?\d*(?:[eE][+-]?\d{1,3})?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -33,6 +32,7 @@ class Row:
 
     place: str
     values: dict[str, Any]
+    columns: tuple[str, ...]  # the file's columns; of JSON lines, the row's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +60,8 @@ class KeyedRow:
 def read_rows(path: Path, *, text_columns: Collection[str] = ()) -> Iterator[Row | BadRow]:
     """The rows of a .csv, .tsv, .jsonl, .ndjson or .parquet file.
 
-    In CSV a cell that is written as a number becomes one (not in `text_columns`, nor "007"), true and false become
-    truth values, an empty cell is left out, and a column named `a.b` becomes a nested value, as agents' paths read it.
+    In CSV a cell that is written as a number becomes one (not in `text_columns`), true and false become truth values,
+    an empty cell is left out, and a column named `a.b` becomes a nested value, as agents' paths read it.
     Raises InvalidInputError where the file as a whole cannot be used.
     """
     readers: dict[str, Callable[[Path], Iterator[Row | BadRow]]] = {
@@ -110,14 +110,14 @@ def keyed_rows(
             first = False
             wanted = [one for one in (key_column, label_column, confidence_column) if one is not None]
             _check_columns(row, wanted)
-            key_column = key_column or next((one for one in KEY_COLUMNS if one in row.values), None)
+            key_column = key_column or next((one for one in KEY_COLUMNS if one in row.columns), None)
         yield _keyed(row, name, key_column, label_column, confidence_column, ignore)
 
 
 def _check_columns(row: Row, wanted: Sequence[str]) -> None:
     for column in wanted:
-        if column not in row.values:
-            names = list(row.values)
+        if column not in row.columns:
+            names = row.columns
             shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
             raise InvalidInputError(f"there is no column {column!r} in {row.place}; it has: {shown}")
 
@@ -179,11 +179,12 @@ def _csv_rows(path: Path, text_columns: frozenset[str]) -> Iterator[Row | BadRow
         first = file.readline(MAX_LINE)
         if not first.strip():
             raise InvalidInputError(f"{path.name} is empty: a line with the columns' names is needed")
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t|", key=lambda one: (first.count(one), one == ","))
+        delimiter = (
+            "\t" if path.suffix.lower() == ".tsv" else max(",;\t|", key=lambda one: (first.count(one), one == ","))
+        )
         file.seek(0)
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         header = _header(path, reader)
-        paths = [name.split(".") for name in header]
         while True:
             place = f"line {reader.line_num + 1}"
             try:
@@ -198,12 +199,12 @@ def _csv_rows(path: Path, text_columns: frozenset[str]) -> Iterator[Row | BadRow
             if len(cells) != len(header):
                 yield BadRow(place=place, problem=f"has {len(cells)} cells where the header has {len(header)} columns")
                 continue
-            yield _csv_row(place, header, paths, cells, text_columns)
+            yield _csv_row(place, header, cells, text_columns)
 
 
-def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:
+def _header(path: Path, reader: Iterator[list[str]]) -> tuple[str, ...]:
     try:
-        header = [name.strip() for name in next(reader)]
+        header = tuple(name.strip() for name in next(reader))
     except csv.Error as error:
         raise InvalidInputError(f"{path.name}: line 1 is no CSV ({error})") from None
     if any(_SURROGATE.search(name) for name in header):
@@ -223,45 +224,20 @@ def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:
     return header
 
 
-def _csv_row(
-    place: str, header: Sequence[str], paths: Sequence[list[str]], cells: Sequence[str], text_columns: frozenset[str]
-) -> Row | BadRow:
-    values: dict[str, Any] = {}
-    for name, keys, cell in zip(header, paths, cells, strict=True):
+def _csv_row(place: str, header: tuple[str, ...], cells: Sequence[str], text_columns: frozenset[str]) -> Row | BadRow:
+    texts: dict[str, Any] = {}
+    others: dict[str, str | None] = {}
+    for name, cell in zip(header, cells, strict=True):
         if _SURROGATE.search(cell):
             return BadRow(place=place, problem=f"column {name!r} is not UTF-8; save the file as UTF-8")
         if name in text_columns:
-            values[name] = cell.strip() or None
-            continue
-        text = cell.strip()
-        if _NOT_FINITE.fullmatch(text):
-            return BadRow(
-                place=place, problem=f"column {name!r} says {text!r}; leave the cell empty where the value is unknown"
-            )
-        value = _cell(text, cell)
-        if len(keys) == 1:
-            values[name] = value
-        elif value is not None:
-            inner = values
-            for key in keys[:-1]:
-                inner = inner.setdefault(key, {})
-            inner[keys[-1]] = value
-    return Row(place=place, values=values)
-
-
-def _cell(text: str, cell: str) -> Any:
-    if not text:
-        return None
-    if text in ("true", "True", "TRUE"):
-        return True
-    if text in ("false", "False", "FALSE"):
-        return False
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    if any(character.isdigit() for character in text) and _DECIMAL.fullmatch(text):
-        value = float(text)
-        return value if math.isfinite(value) else cell
-    return cell
+            texts[name] = cell.strip() or None
+        elif _NOT_FINITE.fullmatch(cell.strip()):
+            problem = f"column {name!r} says {cell.strip()!r}; leave the cell empty where the value is unknown"
+            return BadRow(place=place, problem=problem)
+        else:
+            others[name] = cell
+    return Row(place=place, values=texts | payload_from_cells(others), columns=header)
 
 
 # ---- JSON lines ----
@@ -297,7 +273,7 @@ def _json_row(place: str, raw: bytes) -> Row | BadRow:
         return BadRow(place=place, problem=f"cannot be used: {error}")
     if not isinstance(value, dict):
         return BadRow(place=place, problem=f"must be a JSON object, found {_shown(value)}")
-    return Row(place=place, values=value)
+    return Row(place=place, values=value, columns=tuple(value))
 
 
 # ---- Parquet ----
@@ -325,7 +301,8 @@ def _parquet_rows(path: Path) -> Iterator[Row | BadRow]:
 
 def _parquet_row(place: str, values: Mapping[str, Any]) -> Row | BadRow:
     try:
-        return Row(place=place, values={name: _json_value(value, name) for name, value in values.items()})
+        known = {name: _json_value(value, name) for name, value in values.items()}
+        return Row(place=place, values=known, columns=tuple(known))
     except InvalidInputError as error:
         return BadRow(place=place, problem=str(error))
 

@@ -16,12 +16,14 @@ from trimtab.core.rollouts import GuardPlan
 from trimtab.errors import ConflictError, ForbiddenError, NotFoundError
 from trimtab.services.bundles import named_bundle
 from trimtab.services.context import Context, audit, bundle_or_none, check_text, is_id, pointer_of, spec_of, swap
+from trimtab.services.replays import Replays
 from trimtab.services.rollout_moves import check_not_paused, start_rollout
 from trimtab.store import proposals as proposal_store
 from trimtab.store.engine import reading, writing
 from trimtab.store.proposals import Proposal
 
 LIFETIME = timedelta(days=30)
+REPLAY_SPAN = timedelta(days=30)
 
 
 class Proposals:
@@ -40,6 +42,7 @@ class Proposals:
         actor.require(Right.PROPOSE)
         check_text("note", note)
         at = self._context.now()
+        replay = self._replay(actor, agent, bundle)  # seconds on long logs: no transaction is held meanwhile
         try:
             with writing(self._context.engine) as connection:
                 spec_of(connection, agent)
@@ -53,7 +56,7 @@ class Proposals:
                     "diff": changes.to_mapping(),
                     "diff_lines": changes.lines(),
                     "report": found.document.get("report"),
-                    "replay": None,
+                    "replay": replay if replay is not None and replay["champion"] == pointer.champion else None,
                 }
                 proposal = Proposal(
                     id=self._context.new_id(),
@@ -79,6 +82,14 @@ class Proposals:
             raise ConflictError(
                 f"bundle {bundle[:12]} of {agent} has an open proposal already; see: trimtab proposals list {agent}"
             ) from None
+
+    def _replay(self, actor: Actor, agent: str, bundle: str) -> dict[str, Any] | None:
+        """The challenger against the champion on the last 30 days; None without a champion or logged decisions."""
+        with reading(self._context.engine) as connection:
+            if pointer_of(connection, agent).champion is None:
+                return None
+        found = Replays(self._context).run(actor, agent, bundle, since=self._context.now() - REPLAY_SPAN)
+        return found.to_mapping() if found.summary.compared else None
 
     def get(self, actor: Actor, proposal_id: str) -> Proposal:
         """One proposal. Raises NotFoundError."""

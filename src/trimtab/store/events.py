@@ -61,6 +61,35 @@ def decisions_between(
     return list(connection.execute(query.order_by(decisions.c.at, decisions.c.id)))
 
 
+def decision_batches(
+    connection: Connection, agent: str, *, since: datetime | None, until: datetime | None, size: int
+) -> Iterator[Sequence[Row[Any]]]:
+    """An agent's decisions in the order of time, streamed in batches: memory stays flat."""
+    query = select(decisions).where(decisions.c.agent == agent).order_by(decisions.c.at, decisions.c.id)
+    if since is not None:
+        query = query.where(decisions.c.at >= since)
+    if until is not None:
+        query = query.where(decisions.c.at < until)
+    yield from connection.execution_options(yield_per=size).execute(query).partitions()
+
+
+def mean_costs(
+    connection: Connection, agent: str, *, since: datetime | None, until: datetime | None
+) -> dict[str, float]:
+    """The mean cost in USD of decisions by served label; labels without a reported cost are left out."""
+    query = (
+        select(decisions.c.label, func.avg(outcomes.c.cost_usd))
+        .join(outcomes, outcomes.c.decision_id == decisions.c.id)
+        .where(decisions.c.agent == agent, outcomes.c.agent == agent, outcomes.c.cost_usd.is_not(None))
+        .group_by(decisions.c.label)
+    )
+    if since is not None:
+        query = query.where(decisions.c.at >= since)
+    if until is not None:
+        query = query.where(decisions.c.at < until)
+    return {row[0]: float(row[1]) for row in connection.execute(query) if row[0] is not None}
+
+
 def review_candidates(
     connection: Connection, agent: str, *, since: datetime, until: datetime, limit: int
 ) -> list[Row[Any]]:

@@ -239,7 +239,8 @@ def _check_fills(place: Place, policy: PolicyDocument, features: tuple[Feature, 
             used |= {name.partition("=")[0] for name in single.coefficients}
     for index, feature in enumerate(features):
         if feature.name in used and fills[index] is None:
-            place.fail(f"[{index}] {feature.name!r} has a coefficient and so needs a 'fill' for unknown values")
+            item = Place(None, f"{place.path}[{index}]", place.error)
+            item.fail(f"{feature.name!r} has a coefficient and so needs a 'fill' for unknown values")
 
 
 def _read_flip_points(place: Place, features: Mapping[str, Feature]) -> tuple[Mapping[str, Any], ...]:

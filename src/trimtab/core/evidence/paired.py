@@ -180,8 +180,8 @@ class PairedSummary:
     def log_e_inferior(self, margin: float, alpha: float) -> float:
         """Log e-value against H0: δ ≥ −margin, to be compared with log(1/alpha): the harm is beyond the margin.
 
-        Uses the lower bound of the discordance rate; −inf while that bound is below the margin (too few differ), so also
-        without comparisons. Raises InvalidStatisticError for a margin outside (0, 1).
+        Uses the lower bound of the discordance rate; −inf while that bound is below the margin (too few differ), so
+        also without comparisons. Raises InvalidStatisticError for a margin outside (0, 1).
 
         >>> PairedSummary().log_e_inferior(0.05, 0.04)
         -inf

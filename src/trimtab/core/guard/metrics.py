@@ -20,12 +20,15 @@ def primary(plan: GuardPlan) -> Metric:
 
 
 def alpha_harm(plan: GuardPlan, metric: Metric) -> float:
-    """The part of the rollback α that `metric` may spend: failures their own, the others the rest in equal parts."""
+    """The part of the rollback α that `metric` may spend: failures their own, the others the rest in equal parts.
+
+    Never more than a promotion may spend, so that gain and harm are judged alike; what is left over stays unspent.
+    """
     if metric is Metric.FAILURES:
         return plan.failure_alpha
     others = sum(m is not Metric.FAILURES for m in plan.metrics)
     rest = plan.alpha_rollback - (plan.failure_alpha if Metric.FAILURES in plan.metrics else 0.0)
-    return rest / max(1, others)
+    return min(plan.alpha_promote, rest / max(1, others))
 
 
 def log_e_harm(plan: GuardPlan, evidence: RolloutEvidence, metric: Metric) -> float | None:

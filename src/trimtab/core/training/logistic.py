@@ -114,8 +114,10 @@ def cross_validate_logistic(
             centre, scale = _standardise(design, matrix, train.weight)
             held = (build_matrix(design, features, test.columns) - centre) / scale
             row: list[float] = []
+            # Each strength starts from the solution of the one before: the same optimum in fewer steps.
+            model = LogisticRegression(solver="newton-cholesky", tol=1e-5, max_iter=200, warm_start=True)
             for index, strength in enumerate(STRENGTHS):
-                model = _fit(matrix, train.label, train.weight, strength)
+                model.set_params(C=strength).fit(matrix, train.label, sample_weight=train.weight)
                 posterior = np.zeros((len(outside), labels))
                 posterior[:, model.classes_] = model.predict_proba(held)
                 posteriors[index][outside] += posterior / len(folds)

@@ -1,0 +1,116 @@
+"""trimtab audit, verify: what happened, and the proof that nobody changed it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trimtab.cli.plain import short, to_json, when
+from trimtab.cli.session import Session
+from trimtab.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from trimtab.cli.output import Output
+    from trimtab.core.chains import ChainReport
+
+GATE_SAID_NO = 1
+
+
+def audit(
+    session: Session,
+    subject: Annotated[
+        str | None, typer.Option("--subject", metavar="AGENT", help="About this agent (or loop).")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many.")] = 20,
+) -> None:
+    """The newest audit events first: who did what, when, and why."""
+    with session.open() as (trimtab, actor):
+        found = trimtab.history.audit(actor, limit=limit, subject=subject)
+
+    def render(out: Output) -> None:
+        out.table(
+            ("seq", "at", "who", "action", "about", "details"),
+            [
+                (
+                    one["seq"],
+                    when(one["at"]),
+                    f"{one['actor']} ({one['role']})",
+                    one["action"],
+                    one["subject"],
+                    to_json(one["details"], indent=None),
+                )
+                for one in found
+            ],
+            empty="nothing happened yet",
+        )
+
+    session.show({"events": found}, render)
+
+
+def verify(
+    session: Session,
+    packets: Annotated[
+        Path | None,
+        typer.Option("--packets", metavar="FILE", help="Check packets from a file instead; needs no database."),
+    ] = None,
+) -> None:
+    """Recompute every hash of the audit log and the packets; names the first broken link. Exit code 1 when broken."""
+    if packets is not None:
+        _verify_file(session, packets)
+        return
+    with session.open() as (trimtab, actor):
+        found = trimtab.history.verify(actor)
+
+    def render(out: Output) -> None:
+        _show_chain(out, "audit log", found.audit)
+        _show_chain(out, "evidence packets", found.packets)
+        for problem in found.problems:
+            out.bad(f"BROKEN: {problem}")
+        if found.holds:
+            out.good("everything holds")
+
+    session.show({"holds": found.holds, **_plain(found)}, render)
+    if not found.holds:
+        raise typer.Exit(GATE_SAID_NO)
+
+
+def _plain(found: Any) -> dict[str, Any]:
+    return {"audit": found.audit, "packets": found.packets, "problems": found.problems}
+
+
+def _show_chain(out: Output, name: str, report: ChainReport) -> None:
+    if report.holds:
+        out.good(f"{name}: {report.length:,} entries hold; the last is {short(report.head)}")
+    else:
+        out.bad(f"{name}: BROKEN at entry {report.broken_at}: {report.problem}")
+
+
+def _verify_file(session: Session, path: Path) -> None:
+    from trimtab.core.canonical import sha256_of
+
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInputError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{path}: is no JSON: {error}") from None
+    given = document if isinstance(document, list) else [document]
+    checked = []
+    for i, one in enumerate(given, start=1):
+        if not isinstance(one, dict) or not isinstance(one.get("body"), dict) or "sha256" not in one:
+            raise InvalidInputError(f"{path}: packet {i} has no 'sha256' and 'body'; use: trimtab rollouts packet HASH")
+        checked.append({"sha256": str(one["sha256"]), "holds": sha256_of(one["body"]) == one["sha256"]})
+    broken = [one for one in checked if not one["holds"]]
+
+    def render(out: Output) -> None:
+        for one in broken:
+            out.bad(f"BROKEN: packet {str(one['sha256'])[:12]} was changed: its text does not have that hash")
+        if not broken:
+            out.good(f"{len(checked)} packets hold")
+
+    session.show({"holds": not broken, "packets": checked}, render)
+    if broken:
+        raise typer.Exit(GATE_SAID_NO)
