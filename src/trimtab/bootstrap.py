@@ -6,10 +6,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
 
 from trimtab.clock import Clock, SystemClock
+from trimtab.plugins.signing import load_or_create
 from trimtab.services.agents import Agents
 from trimtab.services.bundles import Bundles
 from trimtab.services.context import Context
@@ -22,9 +25,20 @@ from trimtab.services.proposals import Proposals
 from trimtab.services.replays import Replays
 from trimtab.services.reviews import Reviews
 from trimtab.services.rollouts import Rollouts
+from trimtab.services.signing import Signing
 from trimtab.settings import Settings
 from trimtab.store.engine import open_engine
 from trimtab.store.migrations import upgrade
+
+
+def signing_key_path(settings: Settings) -> Path:
+    """Where the private signing key is: as set, or beside the SQLite file, or in the user's home folder."""
+    if settings.signing_key:
+        return Path(settings.signing_key).expanduser()
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and url.database:
+        return Path(f"{url.database}.signing-key.pem")
+    return Path.home() / ".trimtab" / "signing-key.pem"
 
 
 def code_version() -> str:
@@ -51,6 +65,7 @@ class Trimtab:
     replays: Replays
     rollouts: Rollouts
     history: History
+    signing: Signing
     loop: Loop
 
     @property
@@ -76,7 +91,13 @@ def build(
     engine = open_engine(settings.database_url)
     if migrate:
         upgrade(engine)
-    context = Context(engine=engine, clock=clock or SystemClock(), randomness=randomness, code_version=code_version())
+    context = Context(
+        engine=engine,
+        clock=clock or SystemClock(),
+        randomness=randomness,
+        code_version=code_version(),
+        signer=load_or_create(signing_key_path(settings)),
+    )
     return Trimtab(
         settings=settings,
         context=context,
@@ -90,5 +111,6 @@ def build(
         replays=Replays(context),
         rollouts=Rollouts(context),
         history=History(context),
+        signing=Signing(context, signing_key_path(settings)),
         loop=Loop(context),
     )

@@ -10,6 +10,8 @@ from trimtab.errors import SettingError
 
 _HELP: Mapping[str, str] = {
     "database_url": "Where everything is remembered: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME.",
+    "signing_key": "The file with the private key that signs evidence packets; replicas share one. Default: beside the "
+    "SQLite file, or ~/.trimtab/signing-key.pem with PostgreSQL.",
     "actor": "Who acts from the command line on a local database.",
     "role": "The role in which that actor acts: viewer, reviewer, approver, operator, admin.",
     "review_budget": "Questions drawn for people each night, per agent.",
@@ -24,6 +26,7 @@ class Settings:
     """All settings with their defaults. From the environment as TRIMTAB_<NAME IN CAPITALS>."""
 
     database_url: str = "sqlite:///trimtab.db"
+    signing_key: str = ""
     actor: str = ""
     role: str = "admin"
     review_budget: int = 30

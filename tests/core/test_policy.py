@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.core.strategies import bundles, spec_with, values
+from tests.core.strategies import NUMBERS, bundles, spec_with, values
 
 from trimtab.core.batch import chosen_labels, columns_from_values, posterior_matrix
 from trimtab.core.bundles import Bundle
@@ -57,14 +57,30 @@ def test_a_batch_decides_exactly_as_single_rows_do(bundle: Bundle, rows: list[tu
             assert choice.label == bundle.labels[label]
 
 
+def with_ranges(bundle: Bundle) -> Bundle:
+    """The bundle, knowing that its numbers were seen from -20 to 20."""
+    seen = [{"feature": name, "value": None, "seen": [-20, 20]} for name in NUMBERS]
+    return Bundle.from_document({**bundle.document, "flip_points": seen})
+
+
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
-@given(bundles(), values)
+@given(bundles().map(with_ranges), values)
 def test_every_choice_can_be_explained_and_its_flips_are_true(bundle: Bundle, row: tuple[Any, ...]) -> None:
     payload = {feature.name: value for feature, value in zip(bundle.features, row, strict=True)}
     explanation = explain(bundle, payload)
     assert explanation.choice == compile_policy(bundle).choose(row)
     assert explanation.lines()
     json.dumps(explanation.to_mapping(), allow_nan=False)
+    names = [feature.name for feature in bundle.features]
+    for flip in explanation.flips:
+        assert flip.value is not None
+        step = 1e-7 * max(1.0, abs(flip.value))
+        for value, label in ((flip.value - step, flip.below), (flip.value + step, flip.above)):
+            moved = list(row)
+            moved[names.index(flip.feature)] = value
+            posterior = compile_policy(bundle).posterior(moved)
+            # Where two labels are as good as equal on both sides, either may be named.
+            assert posterior[bundle.labels.index(str(label))] >= max(posterior) - 1e-5
 
 
 def test_an_unknown_category_text_counts_as_unknown() -> None:

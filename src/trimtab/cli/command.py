@@ -15,64 +15,38 @@ from typing import Annotated, Any, ClassVar
 import typer
 from typer.core import TyperGroup
 
-from trimtab.cli.session import Session, merged
+from trimtab.cli.session import merged
 from trimtab.errors import TrimtabError
 
 EXIT_USAGE = 2
 EXIT_UNEXPECTED = 70  # EX_SOFTWARE
 EXIT_INTERRUPTED = 130  # as after SIGINT
 EXIT_PIPE_CLOSED = 141  # as after SIGPIPE
-_PANEL = "Everywhere"
 # Typer does not export the class of all usage errors; it is the one that a bad parameter is a kind of.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
+Db = Annotated[
+    str | None,
+    typer.Option("--db", metavar="URL", help="The database (TRIMTAB_DATABASE_URL, else sqlite:///trimtab.db)."),
+]
+As = Annotated[
+    str | None, typer.Option("--as", metavar="NAME", help="Who acts (TRIMTAB_ACTOR, else the user of the system).")
+]
+InRole = Annotated[
+    str | None,
+    typer.Option(
+        "--role", metavar="ROLE", help="viewer, reviewer, approver, operator or admin (TRIMTAB_ROLE, else admin)."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout and nothing else.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an unexpected error comes from.")]
+# On every command, and before its name too: name -> (annotation, default).
 SHARED: Mapping[str, tuple[Any, Any]] = {
-    "db": (
-        Annotated[
-            str | None,
-            typer.Option(
-                "--db",
-                metavar="URL",
-                rich_help_panel=_PANEL,
-                help="The database (TRIMTAB_DATABASE_URL, else sqlite:///trimtab.db).",
-            ),
-        ],
-        None,
-    ),
-    "actor": (
-        Annotated[
-            str | None,
-            typer.Option(
-                "--as",
-                metavar="NAME",
-                rich_help_panel=_PANEL,
-                help="Who acts (TRIMTAB_ACTOR, else the user of the system).",
-            ),
-        ],
-        None,
-    ),
-    "role": (
-        Annotated[
-            str | None,
-            typer.Option(
-                "--role",
-                metavar="ROLE",
-                rich_help_panel=_PANEL,
-                help="viewer, reviewer, approver, operator or admin (TRIMTAB_ROLE, else admin).",
-            ),
-        ],
-        None,
-    ),
-    "json": (
-        Annotated[bool, typer.Option("--json", rich_help_panel=_PANEL, help="JSON on stdout and nothing else.")],
-        False,
-    ),
-    "debug": (
-        Annotated[
-            bool, typer.Option("--debug", rich_help_panel=_PANEL, help="Show where an unexpected error comes from.")
-        ],
-        False,
-    ),
+    "db": (Db, None),
+    "actor": (As, None),
+    "role": (InRole, None),
+    "json": (Json, False),
+    "debug": (Debug, False),
 }
 
 
@@ -118,7 +92,7 @@ def with_session(function: Callable[..., None]) -> Callable[..., None]:
     ]
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
-    del run.__wrapped__  # type: ignore[attr-defined]  # or Typer would ask it for its parameters
+    del run.__wrapped__  # or Typer would ask it for its parameters
     return run
 
 
@@ -136,7 +110,7 @@ class LazyGroup(TyperGroup):
 
     sources: ClassVar[Mapping[str, str]] = {}  # command -> "module:attribute"; one that is not installed is not there
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer's own signature
         return [name for name, source in self.sources.items() if find_spec(source.partition(":")[0]) is not None]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -159,6 +133,7 @@ class LazyGroup(TyperGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
+        extra["windows_expand_args"] = windows_expand_args
         arguments = list(sys.argv[1:] if args is None else args)
 
         def inner() -> Any:

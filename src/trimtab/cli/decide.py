@@ -52,7 +52,10 @@ def decide(
         bool, typer.Option("--lenient", help="Take values that the spec does not allow as missing, as agents do.")
     ] = False,
 ) -> None:
-    """Decide through the SDK as an agent does; every decision is stored."""
+    """Decide as an agent does, through the SDK.
+
+    Every decision is stored. With --file a bad row is named and the others are decided on; the exit code is then 2.
+    """
     if (file is None) == (key is None or payload is None) or (file is not None and (key or payload)):
         raise InvalidInputError("give --key and --payload for one decision, or --file for many")
     if file is not None:

@@ -57,7 +57,10 @@ def verify(
         typer.Option("--packets", metavar="FILE", help="Check packets from a file instead; needs no database."),
     ] = None,
 ) -> None:
-    """Recompute every hash of the audit log and the packets; names the first broken link. Exit code 1 when broken."""
+    """Prove that nobody changed the audit log and the packets.
+
+    Every hash is recomputed and the first broken link is named. The exit code is 1 when something is broken.
+    """
     if packets is not None:
         _verify_file(session, packets)
         return

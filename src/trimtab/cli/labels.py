@@ -146,7 +146,9 @@ def stats(
         for title, part in (("agent", found.by_agent), ("source", found.by_source), ("label", found.by_label)):
             if part:
                 out.heading(f"by {title}")
-                out.table((title, "labels", "share"), [(k, n, percent(n / found.total)) for k, n in part.items()])
+                out.table(
+                    (title, "labels", "share"), [(k, number(n), percent(n / found.total)) for k, n in part.items()]
+                )
         if found.source_reliability:
             out.heading("what sources are worth")
             out.table(

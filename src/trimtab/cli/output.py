@@ -69,7 +69,8 @@ class Output:
             return
         widths = [max(cell_len(text) for text in [name, *cells]) for name, *cells in zip(columns, *shown, strict=True)]
         room = self.console.width - _GAP * len(columns) - 2
-        widest = max(range(len(columns)), key=lambda i: widths[i])
+        # An id in two pieces cannot be copied: another column must give way.
+        widest = max(range(len(columns)), key=lambda i: (columns[i] != "id", widths[i]))
         least = sum(widths) - widths[widest] + min(widths[widest], LEAST_FLEXIBLE)
         if least > room:
             self._records(columns, shown)

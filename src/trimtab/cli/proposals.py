@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trimtab.core.rollouts import GuardPlan
     from trimtab.store.proposals import Proposal
 
-proposals = group("A challenger put forward, and somebody else's decision on it.")
+proposals = group("Challengers put forward, and somebody else's decision.")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The proposal's id, or at least 8 characters of it.")]
 Why = Annotated[str | None, typer.Option("--reason", help="Why, for whoever reads the history.")]

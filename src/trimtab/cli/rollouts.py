@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trimtab.core.rights import Actor
     from trimtab.store.rollouts import Rollout
 
-rollouts = group("A challenger on its way to champion, the guard's evidence, and a person's hand.")
+rollouts = group("Challengers on their way to champion, and the evidence.")
 
 Agent = Annotated[str, typer.Argument(metavar="AGENT")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for whoever reads the history.")]

@@ -1,4 +1,4 @@
-"""Reading tables that people bring: CSV, JSON lines and Parquet, row by row, every bad row named and none silently lost.
+"""Reading tables that people bring: CSV, JSON lines and Parquet, row by row; every bad row is named.
 
 A reader yields `Row` for what it can use and `BadRow` for what it cannot; the caller decides whether a bad row ends the
 import. What is wrong with the file as a whole raises InvalidInputError.
@@ -96,7 +96,7 @@ def keyed_rows(
     confidence_column: str | None = None,
     ignore: Collection[str] = (),
 ) -> Iterator[KeyedRow | BadRow]:
-    """Divide rows into key, label, confidence and payload (all other columns, or the column `payload` if it is a table).
+    """Divide rows into key, label, confidence and payload: the other columns, or the object in a column `payload`.
 
     Without `key_column` the key is a column named key, item_id or id where the first row has one, otherwise
     `<name>/line-17`. A column that the first row lacks raises InvalidInputError naming the columns it has.

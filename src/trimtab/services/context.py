@@ -20,6 +20,7 @@ from trimtab.core.canonical import canonical_json
 from trimtab.core.ids import UUID_PATTERN, uuid7
 from trimtab.core.rights import Actor
 from trimtab.errors import ConflictError, InvalidInputError, NotFoundError
+from trimtab.plugins.signing import Signer
 from trimtab.store import agents as agent_store
 from trimtab.store import bundles as bundle_store
 from trimtab.store import chains
@@ -37,6 +38,7 @@ class Context:
     clock: Clock
     randomness: Callable[[int], bytes]
     code_version: str
+    signer: Signer
 
     def now(self) -> datetime:
         return self.clock.now()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from trimtab.core.chains import ChainReport
 from trimtab.core.rights import Actor, Right
 from trimtab.core.rollouts import EXPOSED_STATES, GuardPlan
 from trimtab.errors import ConflictError, InvalidPlanError, NotFoundError
+from trimtab.plugins.signing import signature_holds
 from trimtab.services.context import Context, is_hash_prefix, is_id
 from trimtab.store import agents as agent_store
 from trimtab.store import bundles as bundle_store
@@ -73,6 +75,7 @@ class History:
             audit = chains.verify(chain_store.links(connection, tables.audit))
             packets = chains.verify(chain_store.links(connection, tables.packets))
             problems = [*_bundle_problems(connection), *_plan_problems(connection), *_pointer_problems(connection)]
+            problems += _signature_problems(connection)
             if packets.holds:  # a broken chain proves nothing about rollouts, and says so itself
                 problems += _rollout_problems(connection)
         return Verification(audit=audit, packets=packets, problems=tuple(problems))
@@ -80,6 +83,20 @@ class History:
 
 def _packet(row: Any) -> dict[str, Any]:
     return {"sha256": row.sha256, "signature": row.signature, "key_id": row.key_id, "body": json.loads(row.body)}
+
+
+def _signature_problems(connection: Connection) -> list[str]:
+    """Packets whose signature is missing, of an unknown key, or wrong: the first of them, by number."""
+    keys = {row.key_id: row.public_key for row in chain_store.signing_keys_in_order(connection)}
+    for row in chain_store.signed_packets(connection):
+        where = f"packet {row.seq} ({row.sha256[:12]})"
+        if row.signature is None:
+            return [f"{where} is not signed"]
+        if row.key_id not in keys or hashlib.sha256(base64.b64decode(keys[row.key_id])).hexdigest() != row.key_id:
+            return [f"{where} is signed with a key that is not known here ({str(row.key_id)[:12]})"]
+        if not signature_holds(keys[row.key_id], row.body.encode(), row.signature):
+            return [f"{where}: its signature does not belong to its text"]
+    return []
 
 
 def _bundle_problems(connection: Connection) -> list[str]:

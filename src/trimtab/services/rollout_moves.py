@@ -15,6 +15,7 @@ from trimtab.core.rollouts import EXPOSED_STATES, GuardPlan, RolloutAction, Roll
 from trimtab.errors import ConflictError, NotFoundError
 from trimtab.services.context import Context, audit, bundle_of, is_id, pointer_of, spec_of, swap
 from trimtab.services.packets import packet_content
+from trimtab.services.signing import register_key
 from trimtab.store import chains
 from trimtab.store import rollouts as rollout_store
 from trimtab.store import settings as settings_store
@@ -76,7 +77,7 @@ def end_live_rollout(
     connection: Connection, context: Context, actor: Actor, agent: str, action: RolloutAction, *, reason: str
 ) -> Rollout | None:
     """End whatever rollout is live, inside the caller's transaction; None when there is none."""
-    rollout = rollout_store.live(connection, agent)
+    rollout = rollout_store.live(connection, spec_of(connection, agent).agent)
     if rollout is None:
         return None
     return move(connection, context, actor, locked_rollout(connection, rollout.id), action, reason=reason)
@@ -122,7 +123,16 @@ def move(
     packet = None
     if action not in (RolloutAction.HOLD, RolloutAction.RESUME):
         content = packet_content(connection, moved, action=action, actor=actor, reason=reason, assessment=assessment)
-        packet = chains.append_packet(connection, agent=rollout.agent, rollout_id=rollout.id, at=at, content=content)
+        register_key(connection, context.signer, actor, at)
+        packet = chains.append_packet(
+            connection,
+            agent=rollout.agent,
+            rollout_id=rollout.id,
+            at=at,
+            content=content,
+            key_id=context.signer.key_id,
+            sign=context.signer.sign,
+        )
     rollout_store.add_event(
         connection,
         rollout,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Row, Table, insert, select
 
 from trimtab.core import chains
 from trimtab.core.chains import Link
-from trimtab.store.engine import lock_chain
-from trimtab.store.tables import audit, packets
+from trimtab.store.engine import insert_for, lock_chain
+from trimtab.store.tables import audit, packets, signing_keys
 
 
 def _append(connection: Connection, table: Table, content: Mapping[str, Any]) -> Link:
@@ -59,10 +59,35 @@ def append_audit(
     return link.sha256
 
 
+def add_signing_key(connection: Connection, *, key_id: str, public_key: str, at: datetime, by: str) -> bool:
+    """Remember a public key; False when it is known already."""
+    statement = insert_for(connection)(signing_keys).values(key_id=key_id, public_key=public_key, at=at, by=by)
+    return bool(connection.execute(statement.on_conflict_do_nothing()).rowcount)
+
+
+def signing_keys_in_order(connection: Connection) -> list[Row[Any]]:
+    """Every public key, the oldest first."""
+    return list(connection.execute(select(signing_keys).order_by(signing_keys.c.at, signing_keys.c.key_id)))
+
+
+def signed_packets(connection: Connection) -> Iterator[Any]:
+    """Every packet with its signature, in order, streamed."""
+    c = packets.c
+    query = select(c.seq, c.sha256, c.body, c.key_id, c.signature).order_by(c.seq)
+    yield from connection.execution_options(yield_per=1000).execute(query)
+
+
 def append_packet(
-    connection: Connection, *, agent: str, rollout_id: str | None, at: datetime, content: Mapping[str, Any]
+    connection: Connection,
+    *,
+    agent: str,
+    rollout_id: str | None,
+    at: datetime,
+    content: Mapping[str, Any],
+    key_id: str,
+    sign: Callable[[bytes], str],
 ) -> str:
-    """Write an evidence packet; returns its hash."""
+    """Write a signed evidence packet; returns its hash."""
     link = _append(connection, packets, {"at": at.isoformat(), "agent": agent, "rollout_id": rollout_id, **content})
     connection.execute(
         insert(packets).values(
@@ -73,6 +98,8 @@ def append_packet(
             rollout_id=rollout_id,
             at=at,
             body=link.body,
+            key_id=key_id,
+            signature=sign(link.body.encode()),
         )
     )
     return link.sha256

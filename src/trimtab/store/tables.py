@@ -365,6 +365,16 @@ packets = Table(
     Index("ix_packets_rollout_id", "rollout_id"),
 )
 
+# Public halves of the keys that packets were signed with; the private ones are files, never rows.
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("key_id", _HASH, primary_key=True),
+    Column("public_key", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("by", _NAME, nullable=False),
+)
+
 metrics_daily = Table(
     "metrics_daily",
     metadata,

@@ -185,14 +185,20 @@ def _compile_score(
     def score(values: Sequence[Value]) -> float:
         if None in values:
             return in_full(values)
-        for index, low, high in limits:
-            if not low <= values[index] <= high:  # type: ignore[operator]
-                return in_full(values)
         z: float = sum(map(mul, weights, values), intercept)
         # Only a value that never passed extraction can make the sum infinite or NaN.
         return z if -1e300 < z < 1e300 else in_full(values)
 
-    return score
+    def score_within_limits(values: Sequence[Value]) -> float:
+        if None not in values:
+            for index, low, high in limits:
+                if not low <= values[index] <= high:  # type: ignore[operator]
+                    break
+            else:
+                return score(values)
+        return in_full(values)
+
+    return score_within_limits if limits else score
 
 
 def _term(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
 from trimtab.core.agents import AgentSpec
 from trimtab.core.batch import Floats, chosen_labels, posterior_matrix

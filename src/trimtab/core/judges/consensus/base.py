@@ -78,10 +78,11 @@ class VoteShare:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LogLinear:
-    """log P(c) = bias_c + share · (share of votes for c) + Σ_j score[j, said, c], normalised.
+    """log P(c) ∝ bias_c + share · (share of votes for c) + Σ_j (score[j, said, c] + 1[said = c] · slope_j · z).
 
-    `score`: (J, k, k), what judge j's verdict `said` adds to each label; a judge that was not there at fitting adds
-    nothing.
+    `score`: (J, k, k), what judge j's verdict `said` adds to each label; z: the log-odds of its stated confidence less
+    the judge's usual ones (`centre`, (J,)), 0 where none is stated; `slope`: (J,). A judge that was not there at
+    fitting adds nothing.
     """
 
     name: str
@@ -90,6 +91,8 @@ class LogLinear:
     score: FloatArray
     bias: FloatArray
     share: float = 0.0
+    slope: FloatArray | None = None
+    centre: FloatArray | None = None
 
     def posterior(self, table: VerdictTable) -> FloatArray:
         """P(label) per item, (n_items, k); the labels' base rate for an item without verdicts."""
@@ -98,6 +101,9 @@ class LogLinear:
         logits = self.bias + table.one_hot(self.judges) @ self.score.reshape(-1, k)
         if self.share:
             logits = logits + self.share * vote_shares(table)
+        if self.slope is not None and self.centre is not None:
+            columns = np.repeat(self.slope, k)[:, None] * np.tile(np.eye(k), (len(self.judges), 1))
+            logits = logits + confidence_columns(table, self.judges, self.centre) @ columns
         result: FloatArray = special.softmax(logits, axis=1)
         return result
 
@@ -116,6 +122,25 @@ def vote_shares(table: VerdictTable) -> FloatArray:
     votes = np.bincount(table.item.astype(np.int64) * k + table.label, minlength=n * k).reshape(n, k)
     result: FloatArray = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
     return result
+
+
+def confidence_log_odds(table: VerdictTable) -> FloatArray:
+    """(n,) log-odds of each stated confidence, read as at least .01 and at most .99; nan where none was stated."""
+    result: FloatArray = special.logit(np.clip(table.confidence.astype(np.float64), 0.01, 0.99))
+    return result
+
+
+def confidence_columns(table: VerdictTable, judges: tuple[JudgeVersion, ...], centre: FloatArray) -> sparse.csr_matrix:
+    """Like `VerdictTable.one_hot`, with the centred log-odds of the stated confidence in place of the ones."""
+    known = {judge: i for i, judge in enumerate(judges)}
+    place = np.array([known.get(judge, -1) for judge in table.judges], dtype=np.int64)
+    column = place[table.judge] if len(table) else np.zeros(0, np.int64)
+    stated = (column >= 0) & np.isfinite(table.confidence)
+    k = table.n_labels
+    value = confidence_log_odds(table)[stated] - centre[column[stated]]
+    return sparse.csr_matrix(
+        (value, (table.item[stated], column[stated] * k + table.label[stated])), shape=(table.n_items, len(judges) * k)
+    )
 
 
 def indicator(gold: IntArray, k: int) -> FloatArray:

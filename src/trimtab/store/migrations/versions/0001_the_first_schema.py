@@ -356,6 +356,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_runtime_settings")),
     )
     op.create_table(
+        "signing_keys",
+        sa.Column("key_id", sa.String(length=64), nullable=False),
+        sa.Column("public_key", sa.Text(), nullable=False),
+        sa.Column("at", UtcTime(), nullable=False),
+        sa.Column("by", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("key_id", name=op.f("pk_signing_keys")),
+    )
+    op.create_table(
         "verdicts",
         sa.Column("id", Id, nullable=False),
         sa.Column("decision_id", Id, nullable=False),
