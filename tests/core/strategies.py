@@ -107,3 +107,21 @@ def bundles(draw: st.DrawFn) -> Bundle:
         }
     fills = {name: draw(small) for name in NUMBERS} | {"color": draw(st.sampled_from(CATEGORIES))}
     return Bundle.build(spec_with(labels), policy, fills=fills)
+
+
+@st.composite
+def numeric_logistics(draw: st.DrawFn) -> Bundle:
+    """A logistic bundle without categories, as most are: the path that agents run most."""
+    labels = draw(st.integers(2, 3))
+    row = st.lists(small, min_size=1 if labels == 2 else labels, max_size=1 if labels == 2 else labels)
+    coefficients = draw(st.dictionaries(st.sampled_from(NUMBERS), row, min_size=1))
+    limits = st.tuples(st.none() | st.floats(-10, 0), st.none() | st.floats(0.5, 10)).map(list)
+    policy = {
+        "kind": "logistic",
+        "intercept": draw(row),
+        "coefficients": coefficients,
+        "clamps": draw(st.dictionaries(st.sampled_from(sorted(coefficients)), limits)),
+    }
+    features = [{"name": name, "kind": "number"} for name in NUMBERS]
+    spec = AgentSpec.from_mapping({"agent": "random", "labels": list(LABELS[:labels]), "features": features})
+    return Bundle.build(spec, policy, fills={name: draw(small) for name in NUMBERS})

@@ -179,6 +179,8 @@ def test_an_impossible_outcome_is_refused(wrong: dict[str, Any]) -> None:
 def test_a_plan_with_an_impossible_frozen_threshold_is_refused() -> None:
     with pytest.raises(InvalidPlanError, match="latency_p95_ms"):
         GuardPlan(latency_p95_ms=0.0)
+    with pytest.raises(InvalidPlanError, match="label_inclusion"):
+        GuardPlan(label_inclusion=0.0)
     assert GuardPlan.from_mapping(PLAN.to_mapping()) == PLAN
     assert GuardPlan.from_mapping(GuardPlan().to_mapping()) == GuardPlan()
 
@@ -224,8 +226,9 @@ def test_the_split_e_value_equals_scipys_dirichlet_multinomial() -> None:
     assert log_e_split([(counts, 0.1)]) == pytest.approx(float(expected), abs=1e-9)
     assert log_e_split([(counts, 0.1), (counts, 0.1)]) == pytest.approx(2 * float(expected), abs=1e-9)
     assert log_e_split([]) == 0.0
-    assert log_e_split([(SplitCounts(canary=5), 1.0)]) == 0.0
-    assert log_e_split([(SplitCounts(canary=5, baseline=1), 1.0)]) == math.inf
+    assert log_e_split([(SplitCounts(canary=5, baseline=1), 1.0)]) == 0.0
+    with pytest.raises(InvalidStatisticError, match="share"):
+        log_e_split([(counts, 0.0)])
 
 
 def test_judges_help_without_moving_the_estimate_away_from_the_labels() -> None:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.core.strategies import NUMBERS, bundles, spec_with, values
+from tests.core.strategies import NUMBERS, bundles, numeric_logistics, spec_with, values
 
+from trimtab.core.agents import AgentSpec
 from trimtab.core.batch import chosen_labels, columns_from_values, posterior_matrix
 from trimtab.core.bundles import Bundle
 from trimtab.core.policy import compile_policy, explain
@@ -42,9 +43,10 @@ def test_the_shared_vectors_are_up_to_date() -> None:
 
 
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
-@given(bundles(), st.lists(values, min_size=1, max_size=8))
+@given(bundles() | numeric_logistics(), st.lists(values, min_size=1, max_size=8))
 def test_a_batch_decides_exactly_as_single_rows_do(bundle: Bundle, rows: list[tuple[Any, ...]]) -> None:
     policy = compile_policy(bundle)
+    rows = [row[: len(bundle.features)] for row in rows]
     matrix = posterior_matrix(bundle, columns_from_values(bundle.features, rows))
     for row, posterior, label in zip(rows, matrix, chosen_labels(matrix), strict=True):
         choice = policy.choose(row)
@@ -115,10 +117,14 @@ def test_an_unknown_value_lowers_the_confidence_of_a_tree() -> None:
 
 def test_values_that_never_passed_extraction_still_give_a_posterior() -> None:
     policy = {"kind": "logistic", "intercept": [0], "coefficients": {"x0": [1e12], "x1": [-1e12], "x2": [1]}}
-    bundle = Bundle.build(spec_with(2), policy, fills={"x0": 0.0, "x1": 0.0, "x2": 0.0})
-    for bad in (float("nan"), float("inf"), -float("inf"), 1e308):
-        posterior = compile_policy(bundle).choose((bad, bad, 1e15, 0.0, None)).posterior
-        assert sum(posterior) == pytest.approx(1)
+    fills = {"x0": 0.0, "x1": 0.0, "x2": 0.0}
+    numeric = spec_with(2).to_mapping()
+    numeric["features"] = numeric["features"][:4]
+    for spec in (spec_with(2), AgentSpec.from_mapping(numeric)):
+        choose = compile_policy(Bundle.build(spec, policy, fills=fills)).choose
+        for bad in (float("nan"), float("inf"), -float("inf"), 1e308):
+            posterior = choose((bad, bad, 1e15, 0.0, None)[: len(spec.features)]).posterior
+            assert sum(posterior) == pytest.approx(1)
 
 
 def test_a_vector_of_the_wrong_length_is_refused() -> None:
@@ -178,6 +184,17 @@ def test_explaining_names_the_value_that_would_flip_the_choice() -> None:
     (flip,) = explain(bundle, {"x0": 1, "x1": 1}).flips
     assert flip.value == pytest.approx(4.0)
     assert (flip.below, flip.above) == ("one", "two")
+
+
+def test_a_rule_that_wants_one_whole_number_flips_beside_it() -> None:
+    count = {"name": "links", "kind": "count", "minimum": 0, "maximum": 9}
+    spec = AgentSpec.from_mapping({"agent": "a", "labels": ["no", "yes"], "features": [count]})
+    rule = {"when": [{"feature": "links", "op": "==", "value": 3}], "label": "yes", "confidence": 0.9}
+    policy = {"kind": "rules", "rules": [rule], "default": {"label": "no", "confidence": 0.9}}
+    (flip,) = explain(Bundle.build(spec, policy), {"links": 1}).flips
+    assert (flip.value, flip.below, flip.above) == (2.5, "no", "yes")
+    (flip,) = explain(Bundle.build(spec, policy), {"links": 8}).flips
+    assert (flip.value, flip.below, flip.above) == (3.5, "yes", "no")
 
 
 def test_what_agents_import_loads_no_numpy() -> None:

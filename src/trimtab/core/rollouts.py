@@ -107,6 +107,7 @@ class GuardPlan:
     latency_p50_ms: float | None = None  # frozen from at least 1,000 baseline outcomes before the start
     latency_p95_ms: float | None = None  # the same; without them only the mean of log latency is guarded
     cost_p99_usd: float | None = None  # the same; without it cost is not measured
+    label_inclusion: float = 1.0  # chance of a discordant key to be labelled, as planned: the bets are sized for it
     min_labels: int = 12  # labelled discordant keys before a promotion
     min_keys: int = 100  # canary keys before a promotion
     max_decisions: int = 100_000  # decisions compared in shadow, then inconclusive
@@ -141,6 +142,8 @@ class GuardPlan:
             value = getattr(self, name)
             if not 0 < value < 1:
                 raise InvalidPlanError(f"{name}: must lie in (0, 1), got {value}")
+        if not 0 < self.label_inclusion <= 1:
+            raise InvalidPlanError(f"label_inclusion: must lie in (0, 1], got {self.label_inclusion}")
         for name in _OPTIONAL:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -136,9 +136,30 @@ def fold_answer(
     x = int(row.canary_label == answer) - int(row.baseline_label == answer)
     if not rollout_store.pair_key(connection, rollout_id, key, x=x, inclusion=inclusion, at=at):
         return False
-    paired = _paired(rollout_store.evidence(connection, rollout_id)).add(x=x, inclusion=inclusion)
+    paired = _paired(rollout_store.evidence(connection, rollout_id)).add(x=x, inclusion=inclusion, judged=row.judged)
     rollout_store.put_evidence(connection, rollout_id, PAIRED, paired.to_mapping())
     return True
+
+
+def fold_judged(connection: Connection, rollout_id: str, posteriors: Mapping[str, Mapping[str, float]]) -> None:
+    """Let the judges say what they expect of discordant keys: it narrows the estimate, and never decides alone.
+
+    `posteriors`: key -> label -> probability by the consensus, for keys that have no answer yet.
+    """
+    if rollout_store.get(connection, rollout_id) is None:
+        return
+    rollout_store.lock(connection, rollout_id)
+    expected = {}
+    for key, row in rollout_store.key_rows(connection, rollout_id, sorted(posteriors)).items():
+        arms = (row.canary_label, row.baseline_label)
+        if None not in arms and arms[0] != arms[1]:
+            expected[key] = posteriors[key].get(arms[0], 0.0) - posteriors[key].get(arms[1], 0.0)
+    taken = rollout_store.judge_keys(connection, rollout_id, expected)
+    if taken:
+        paired = _paired(rollout_store.evidence(connection, rollout_id))
+        for key in sorted(taken):
+            paired = paired.add_judged(expected[key])
+        rollout_store.put_evidence(connection, rollout_id, PAIRED, paired.to_mapping())
 
 
 def paired_history(connection: Connection, rollout_id: str) -> list[tuple[datetime, PairedSummary]]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection
 
 from trimtab.core.agents import AgentSpec
 from trimtab.core.judges.calibration import equal_mass_bins
 from trimtab.core.judges.consensus import FittedConsensus, MajorityVote, WeightedVote
 from trimtab.core.judges.reliability import HALF_LIFE_DAYS, LOOK_BACK_DAYS, ReliabilitySummary, summarise
-from trimtab.core.judges.verdicts import JudgeVersion, Verdict, VerdictTable
+from trimtab.core.judges.verdicts import FloatArray, IntArray, JudgeVersion, Verdict, VerdictTable
 from trimtab.core.judges.weights import JudgeWeight, judge_weights
 from trimtab.core.labels import INDEPENDENT_SOURCES, MergedLabel, merge_labels
 from trimtab.core.rights import Actor, Right
@@ -185,6 +186,29 @@ def verdict_table(
     table = VerdictTable.from_verdicts(verdicts, labels=spec.labels, at=at)
     silent = [one for one in judges if one not in table.judges]  # they judged, but nothing that people answered
     return replace(table, judges=(*table.judges, *silent)), keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What the judges together believe of n decisions. `posterior`: (n, k), NaN rows where none spoke; `place`: (n,)
+    the decision's row in `table`, -1 where there is none."""
+
+    posterior: FloatArray
+    place: IntArray
+    table: VerdictTable
+
+
+def judged_posterior(
+    connection: Connection, spec: AgentSpec, fitted: FittedConsensus, decision_ids: Sequence[str], at: datetime
+) -> Judged:
+    """The consensus of the stored verdicts on the given decisions."""
+    table, _ = verdict_table(event_store.verdicts_of(connection, decision_ids), spec, at)
+    known = {decision: i for i, decision in enumerate(table.decisions)}
+    place = np.array([known.get(one, -1) for one in decision_ids], dtype=np.int32)
+    posterior = np.full((len(decision_ids), len(spec.labels)), np.nan)
+    if len(table):
+        posterior[place >= 0] = fitted.posterior(table)[place[place >= 0]]
+    return Judged(posterior=posterior, place=place, table=table)
 
 
 def fit_consensus(measured: Measured) -> FittedConsensus:

@@ -22,7 +22,7 @@ from trimtab.core.rights import Actor, Right
 from trimtab.errors import ConflictError, InvalidInputError
 from trimtab.services.bundles import named_bundle
 from trimtab.services.context import Context, pointer_of, spec_of
-from trimtab.services.judges import fit_consensus, measure, verdict_table
+from trimtab.services.judges import fit_consensus, judged_posterior, measure
 from trimtab.store import events as event_store
 from trimtab.store import labels as label_store
 from trimtab.store.engine import reading
@@ -194,16 +194,8 @@ class _Fold:
     def _judged(self, rows: Sequence[Any]) -> np.ndarray[Any, Any] | None:
         if self._consensus is None:
             return None
-        verdicts = event_store.verdicts_of(self._connection, [row.id for row in rows])
-        table, _ = verdict_table(verdicts, self._spec, self._at)
-        found = np.full((len(rows), len(self._spec.labels)), np.nan)
-        if len(table):
-            posterior = self._consensus.posterior(table)
-            place = {decision: i for i, decision in enumerate(table.decisions)}
-            for i, row in enumerate(rows):
-                if row.id in place:
-                    found[i] = posterior[place[row.id]]
-        return found
+        ids = [row.id for row in rows]
+        return judged_posterior(self._connection, self._spec, self._consensus, ids, self._at).posterior
 
     def _note(self, row: Any, before: int, after: int) -> None:
         labels = self._spec.labels

@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from trimtab.core.agents import AgentSpec
 from trimtab.core.labels import Polarity, Source
-from trimtab.core.policy import compile_policy
 from trimtab.core.reviews import ReviewAction, ReviewState, next_state
 from trimtab.core.rights import Actor, Right
-from trimtab.core.sampling import AskedFor, SamplingPlan, draw_sample
-from trimtab.core.uncertainty import Uncertainties, judge_disagreement, mean_confidence, uncertainties
 from trimtab.errors import ConflictError, InvalidInputError, NotFoundError
 from trimtab.services import evidence
-from trimtab.services.context import Context, audit, bundle_of, check_text, is_id, seed_of, spec_of
-from trimtab.services.judges import fit_consensus, measure, verdict_table
+from trimtab.services.context import Context, audit, check_text, is_id, spec_of
+from trimtab.services.review_draws import SamplingReport, draw_questions
 from trimtab.store import agents as agent_store
 from trimtab.store import events as event_store
 from trimtab.store import labels as label_store
 from trimtab.store import reviews as review_store
-from trimtab.store import settings as settings_store
-from trimtab.store.engine import lock_name, reading, writing
+from trimtab.store.engine import reading, writing
 from trimtab.store.reviews import ReviewItem
 
 LEASE = timedelta(minutes=15)
 FIRST_LOOK_BACK = timedelta(days=7)
 MAX_CANDIDATES = 50_000
 DISCORDANT_PRIORITY = 2.0  # a live rollout waits for these
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SamplingReport:
-    """What a draw did: how many decisions it could have asked about, and how many it queued, by stratum."""
-
-    agent: str
-    candidates: int
-    queued: int
-    by_stratum: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,96 +59,7 @@ class Reviews:
             if agent is not None:
                 spec_of(connection, agent)
             agents = [agent] if agent else [row.agent for row in agent_store.newest_specs(connection)]
-        return [self._sample(actor, one, budget, discordant_quota) for one in agents]
-
-    def _sample(self, actor: Actor, agent: str, budget: int, discordant_quota: int) -> SamplingReport:
-        at = self._context.now()
-        switch = f"sampled_until/{agent}"
-        with writing(self._context.engine) as connection:
-            spec = spec_of(connection, agent)
-            lock_name(connection, switch)  # two draws at once would ask about the same decisions with another chance
-            until = settings_store.read(connection, switch)
-            since = datetime.fromisoformat(until) if until else at - FIRST_LOOK_BACK
-            rows = event_store.review_candidates(connection, agent, since=since, until=at, limit=MAX_CANDIDATES)
-            discordant = np.array([row.discordant for row in rows], dtype=bool)
-            quota = min(discordant_quota, int(discordant.sum()))
-            unsure = self._uncertainties(connection, spec, rows, at)
-            sample = draw_sample(
-                unsure.score,
-                SamplingPlan(budget=budget + quota, discordant_quota=quota),
-                np.random.default_rng(seed_of("sample", agent, at.isoformat())),
-                discordant=discordant,
-            )
-            items = []
-            for index, inclusion, stratum in zip(sample.index, sample.probability, sample.asked_for, strict=True):
-                row, one = rows[index], unsure[int(index)]
-                items.append(
-                    {
-                        "id": self._context.new_id(),
-                        "agent": agent,
-                        "decision_id": row.id,
-                        "key": row.key,
-                        "state": ReviewState.OPEN.value,
-                        "stratum": stratum.value,
-                        "reasons": [reason.value for reason in one.reasons],
-                        "uncertainty": one.score,
-                        "inclusion": float(inclusion),
-                        "priority": one.score + (DISCORDANT_PRIORITY if stratum is AskedFor.DISCORDANT else 0.0),
-                        "rollout_id": row.rollout_id if row.discordant else None,
-                        "reviewers_wanted": 1,
-                        "claimed_by": None,
-                        "lease_until": None,
-                        "version": 1,
-                        "created_at": at,
-                        "updated_at": at,
-                    }
-                )
-            queued = review_store.enqueue(connection, items)
-            settings_store.write(connection, switch, at.isoformat(), at=at, by=actor.name)
-            by_stratum = {
-                one.value: sum(item["id"] in queued and item["stratum"] == one.value for item in items)
-                for one in AskedFor
-            }
-            details = {"candidates": len(rows), "queued": len(queued), **by_stratum}
-            audit(connection, actor=actor, at=at, action="reviews.sample", subject=agent, details=details)
-        return SamplingReport(agent=agent, candidates=len(rows), queued=len(queued), by_stratum=by_stratum)
-
-    def _uncertainties(
-        self, connection: Connection, spec: AgentSpec, rows: Sequence[Any], at: datetime
-    ) -> Uncertainties:
-        """From the consensus of the judges where they spoke, from the policy's own posterior elsewhere."""
-        if not rows:
-            return uncertainties(0)
-        measured = measure(connection, spec, at)
-        verdicts = event_store.verdicts_of(connection, [row.id for row in rows])
-        table, _ = verdict_table(verdicts, spec, at)
-        place = {decision: i for i, decision in enumerate(table.decisions)}
-        k = len(spec.labels)
-        consensus, split, sure = np.full((len(rows), k), np.nan), np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-        if len(table):
-            together = fit_consensus(measured).posterior(table)
-            worth = {(one.judge, one.version): one.agreement for one in measured.weights}
-            accuracy = [worth.get((one.judge, one.version)) or 0.5 for one in table.judges]
-            disagreement, confidence = judge_disagreement(table, accuracy), mean_confidence(table)
-            for i, row in enumerate(rows):
-                if row.id in place:
-                    j = place[row.id]
-                    consensus[i], split[i], sure[i] = together[j], disagreement[j], confidence[j]
-        own = np.full((len(rows), k), np.nan)
-        policies: dict[str, Any] = {}
-        for i, row in enumerate(rows):
-            if row.bundle is None:
-                continue
-            if row.bundle not in policies:
-                bundle = bundle_of(connection, row.bundle)
-                policies[row.bundle] = compile_policy(bundle) if tuple(bundle.labels) == spec.labels else None
-            if policies[row.bundle] is not None:
-                own[i] = policies[row.bundle].decide(row.payload, row.at).posterior
-        index = {label: i for i, label in enumerate(spec.labels)}
-        served = [index.get(row.label, -1) for row in rows]
-        return uncertainties(
-            len(rows), consensus=consensus, policy=own, served=served, disagreement=split, confidence=sure
-        )
+        return [draw_questions(self._context, actor, one, budget, discordant_quota) for one in agents]
 
     def queue(self, actor: Actor, *, agent: str | None = None, limit: int = 50) -> list[ReviewItem]:
         """Open and claimed questions, the most pressing first."""

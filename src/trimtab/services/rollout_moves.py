@@ -7,21 +7,25 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection
 
 from trimtab.core.guard import Assessment
 from trimtab.core.rights import SYSTEM, Actor
-from trimtab.core.rollouts import EXPOSED_STATES, GuardPlan, RolloutAction, RolloutState, next_state
-from trimtab.errors import ConflictError, NotFoundError
+from trimtab.core.rollouts import EXPOSED_STATES, GuardPlan, Metric, RolloutAction, RolloutState, next_state
+from trimtab.errors import ConflictError, InsufficientDataError, NotFoundError
 from trimtab.services.context import Context, audit, bundle_of, is_id, pointer_of, spec_of, swap
 from trimtab.services.packets import packet_content
 from trimtab.services.signing import register_key
 from trimtab.store import chains
+from trimtab.store import events as event_store
 from trimtab.store import rollouts as rollout_store
 from trimtab.store import settings as settings_store
 from trimtab.store.rollouts import Rollout
 
 PAUSED = "paused"
+LEAST_BASELINE = 1_000
+MOST_BASELINE = 10_000
 
 # What gives the challenger more keys; a pause refuses these, whoever asks.
 _WIDENING = frozenset({RolloutAction.START, RolloutAction.ADVANCE, RolloutAction.JUMP, RolloutAction.PROMOTE})
@@ -48,7 +52,7 @@ def start_rollout(
     if rollout_store.live(connection, agent) is not None:
         raise _already_live(agent)
     at = context.now()
-    registered = plan or GuardPlan.from_mapping(spec.guard)
+    registered = _frozen(connection, plan or GuardPlan.from_mapping(spec.guard), agent, pointer.champion)
     rollout = Rollout(
         id=context.new_id(),
         agent=agent,
@@ -71,6 +75,28 @@ def start_rollout(
     )
     rollout_store.add(connection, rollout)
     return move(connection, context, actor, rollout, RolloutAction.START, reason="plan registered")
+
+
+def _frozen(connection: Connection, plan: GuardPlan, agent: str, champion: str) -> GuardPlan:
+    """The plan with the thresholds that latency and cost are measured against, read off the champion's outcomes.
+
+    They are fixed before the first canary decision and registered with the plan. Raises InsufficientDataError where a
+    metric cannot be measured without them.
+    """
+    if Metric.LATENCY in plan.metrics and plan.latency_p50_ms is None:
+        values = event_store.newest_outcome_values(connection, agent, champion, "latency_ms", limit=MOST_BASELINE)
+        if len(values) >= LEAST_BASELINE:  # with fewer, only the mean of log latency is guarded
+            p50, p95 = (float(v) for v in np.quantile(values, (0.5, 0.95)))
+            plan = replace(plan, latency_p50_ms=p50, latency_p95_ms=p95)
+    if Metric.COST in plan.metrics and plan.cost_p99_usd is None:
+        values = event_store.newest_outcome_values(connection, agent, champion, "cost_usd", limit=MOST_BASELINE)
+        if len(values) < LEAST_BASELINE or not (p99 := float(np.quantile(values, 0.99))) > 0:
+            raise InsufficientDataError(
+                f"the plan guards cost, which needs {LEAST_BASELINE} outcomes of the champion with a cost above 0 to "
+                f"measure against; there are {len(values)}: report cost_usd, or leave cost out of the plan's metrics"
+            )
+        plan = replace(plan, cost_p99_usd=p99)
+    return plan
 
 
 def end_live_rollout(

@@ -73,6 +73,19 @@ def decision_batches(
     yield from connection.execution_options(yield_per=size).execute(query).partitions()
 
 
+def newest_outcome_values(connection: Connection, agent: str, bundle: str, what: str, *, limit: int) -> list[float]:
+    """The newest reported values of an outcome column ("latency_ms", "cost_usd") for decisions of one bundle."""
+    column = outcomes.c[what]
+    query = (
+        select(column)
+        .join(decisions, decisions.c.id == outcomes.c.decision_id)
+        .where(outcomes.c.agent == agent, decisions.c.bundle == bundle, column.is_not(None))
+        .order_by(outcomes.c.at.desc())
+        .limit(limit)
+    )
+    return [float(value) for value in connection.execute(query).scalars()]
+
+
 def mean_costs(
     connection: Connection, agent: str, *, since: datetime | None, until: datetime | None
 ) -> dict[str, float]:

@@ -222,6 +222,21 @@ def pair_key(connection: Connection, rollout_id: str, key: str, *, x: int, inclu
     return result.rowcount == 1
 
 
+def judge_keys(connection: Connection, rollout_id: str, expected: Mapping[str, float]) -> set[str]:
+    """Keep what the judges expect of keys, once each and before their answer; returns the keys that took it."""
+    c = rollout_keys.c
+    taken = set()
+    for key, value in sorted(expected.items()):
+        result = connection.execute(
+            update(rollout_keys)
+            .where(c.rollout_id == rollout_id, c.key == key, c.judged.is_(None), c.paired.is_(None))
+            .values(judged=value)
+        )
+        if result.rowcount == 1:
+            taken.add(key)
+    return taken
+
+
 def all_keys(connection: Connection, rollout_id: str) -> list[Row[Any]]:
     """Every key of a rollout in the order in which it was met: for drawing how the evidence grew, not for deciding."""
     c = rollout_keys.c

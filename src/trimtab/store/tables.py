@@ -346,6 +346,7 @@ rollout_keys = Table(
     Column("paired_at", UtcTime),
     Column("paired", Integer),  # -1, 0, +1; null until an independent label arrives for a discordant key
     Column("inclusion", Float),
+    Column("judged", Float),  # what the judges expect of the paired number, in [-1, 1]
     Column("sums", Document, nullable=False),
 )
 

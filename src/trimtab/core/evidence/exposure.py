@@ -15,7 +15,7 @@ _STRENGTH = 1000.0  # pseudo-keys of the Dirichlet prior around the promised sha
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitCounts:
-    """Keys that arrived in each arm during one step (each key once per step)."""
+    """Keys counted in each arm during one step: those first met in it, or those that answered in it (each key once)."""
 
     canary: int = 0
     baseline: int = 0
@@ -48,7 +48,8 @@ def log_e_split(steps: Sequence[tuple[SplitCounts, float]]) -> float:
     """Log e-value against H0: in every step, keys fall into the canary independently with the promised share.
 
     Args: (counts, share in (0, 1]) of each step. Dirichlet–multinomial Bayes factor with prior Beta(κs, κ(1−s)), κ =
-    1000, per step; steps are independent, so their logs add. A step with share 1 proves a mismatch by one baseline key.
+    1000, per step; steps are independent, so their logs add. A step with share 1 has no
+    split to test and is left out.
     Guarantee: P(ever ≥ log(1/α)) ≤ α at any sequence of looks, exact. No keys: 0.
     Raises InvalidStatisticError for a share outside (0, 1].
     Source: Lindon & Malek (2022), doi:10.48550/arXiv.2011.03567.
@@ -63,7 +64,6 @@ def log_e_split(steps: Sequence[tuple[SplitCounts, float]]) -> float:
         if not 0.0 < share <= 1.0:
             raise InvalidStatisticError(f"share: must lie in (0, 1], got {share!r:.60}")
         if share == 1.0:
-            total = math.inf if counts.baseline else total
             continue
         a, b = _STRENGTH * share, _STRENGTH * (1 - share)
         c, d = counts.canary, counts.baseline

@@ -193,8 +193,7 @@ def _lacking(
     if Metric.QUALITY in shown and paired.labelled < plan.min_labels and shown[Metric.QUALITY].log_e_goal != math.inf:
         text = f"{paired.labelled} of at least {plan.min_labels} discordant labels"
         reasons.append(Reason(code=ReasonCode.FEW_LABELS, text=text, metric=Metric.QUALITY))
-    # Raising the share keeps the keys of the step before, so the largest step has them all.
-    keys = max((s.exposed.canary for s in evidence.steps), default=0)
+    keys = sum(s.exposed.canary for s in evidence.steps)
     if keys < plan.min_keys:
         text = f"{keys} of at least {plan.min_keys} canary keys"
         reasons.append(Reason(code=ReasonCode.FEW_KEYS, text=text))

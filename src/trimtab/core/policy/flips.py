@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from trimtab.core.agents import Feature
+from trimtab.core.agents import Feature, FeatureKind
 from trimtab.core.bundles import (
+    Operator,
     PolicyDocument,
     RulesPolicy,
     TreePolicy,
@@ -24,6 +25,7 @@ from trimtab.core.features import Value
 from trimtab.core.policy.compiled import Evaluate
 
 _GRID = 64
+_WHOLE = (FeatureKind.FLAG, FeatureKind.COUNT, FeatureKind.TEXT_LENGTH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,8 @@ def flip_point(
     for left, right in pairwise(cuts):
         # The choice is constant strictly between two candidates unless an ensemble bends there.
         flips += _between(chosen, left, right)
+    if feature.kind in _WHOLE:
+        flips += _beside_points(chosen, policy, feature.name, low, high)
     if not flips:
         label = labels[chosen(low)]
         return FlipPoint(
@@ -98,6 +102,32 @@ def flip_point(
     )
 
 
+def _beside_points(
+    chosen: Callable[[float], int], policy: PolicyDocument, name: str, low: float, high: float
+) -> Iterable[tuple[float, int, int]]:
+    """Flips of whole numbers at which a rule says == or !=, halfway to the number beside."""
+    for single in single_policies(policy):
+        if isinstance(single, RulesPolicy):
+            for value in _wanted(single, name, exact=True):
+                for left, right in ((value - 1, value), (value, value + 1)):
+                    below, above = chosen(left), chosen(right)
+                    if low <= left and right <= high and below != above:
+                        yield (left + right) / 2, below, above
+
+
+def _wanted(policy: RulesPolicy, name: str, *, exact: bool) -> list[float]:
+    """The numbers that rules compare the feature with, for equality or for order."""
+    return [
+        float(condition.value)
+        for rule in policy.rules
+        for condition in rule.when
+        if condition.feature == name
+        and isinstance(condition.value, (int, float))
+        and not isinstance(condition.value, bool)
+        and (condition.op in (Operator.EQUAL, Operator.NOT_EQUAL)) is exact
+    ]
+
+
 def _between(chosen: Callable[[float], int], left: float, right: float) -> Iterable[tuple[float, int, int]]:
     """At most one flip in [left, right], by bisection to the precision that a bundle keeps."""
     below, above = chosen(left), chosen(right)
@@ -112,8 +142,10 @@ def _between(chosen: Callable[[float], int], left: float, right: float) -> Itera
         else:
             right = middle
             above = chosen(right)
-    # A threshold belongs to the left side ("at most"), so the last value that still chooses `below` is the flip.
-    return [(left, below, above)]
+    # A threshold belongs to the left side ("at most"), so the last value that still chooses `below` is the flip;
+    # a single point at which a rule says == is none.
+    step = 1e-9 * max(1.0, abs(left))
+    return [(left, below, above)] if chosen(left - step) == below and chosen(left + step) == above else []
 
 
 def _candidates(policy: PolicyDocument, name: str, low: float, high: float) -> Iterable[float]:
@@ -126,9 +158,7 @@ def _candidates(policy: PolicyDocument, name: str, low: float, high: float) -> I
             ]
             yield from _around((value for value in thresholds if value is not None), low, high)
         elif isinstance(single, RulesPolicy):
-            wanted = [c.value for rule in single.rules for c in rule.when if c.feature == name]
-            numbers = (float(v) for v in wanted if isinstance(v, (int, float)) and not isinstance(v, bool))
-            yield from _around(numbers, low, high)
+            yield from _around(_wanted(single, name, exact=False), low, high)
         else:
             grid = grid or name in single.coefficients
     if grid:

@@ -62,7 +62,7 @@ def best_temperature(posterior: FloatArray, answers: IntArray, weight: FloatArra
     return float(min(_TEMPERATURES, key=loss)) if len(answers) else 1.0
 
 
-def pool_shares(probability: FloatArray, weight: FloatArray, *, prior: float = 0.1, rounds: int = 200) -> FloatArray:
+def pool_shares(probability: FloatArray, weight: FloatArray, *, prior: float = 0.3, rounds: int = 200) -> FloatArray:
     """Shares (c,) ≥ 0, Σ = 1, of a linear pool: the maximum a posteriori mixture by expectation–maximisation.
 
     `probability`: (c, n), what each method gave the human label while that label was held out; `weight`: (n,). The

@@ -68,7 +68,9 @@ def standard_methods() -> tuple[ConsensusMethod, ...]:
         LogOdds(),
         ConfusionBayes(),
         AnchoredDawidSkene(),
+        Stacking(name="stacking, firm", penalty=30.0),
         Stacking(),
+        Stacking(name="stacking, loose", penalty=3.0),
     )
 
 
@@ -93,8 +95,8 @@ def choose_consensus(
 
     `survey_weight`: (n_items,) > 0, 1/π of how the labelled items were chosen: scores then speak of all items. `rng`
     draws the folds and, above `max_items` items, which unlabelled ones the fit may learn from; the posterior is for any
-    number. Accuracy has Wilson's interval at the effective sample size; shares and temperatures are fitted on the same
-    held-out posteriors, which flatters the chosen one slightly (a handful of parameters). For a fixed set of labels;
+    number. Accuracy has Wilson's interval at the effective sample size and is that of the pool whose shares were learned
+    on the other folds; only the temperatures (one number per method) have seen the labels they are scored on. For a fixed set of labels;
     nothing is promised for labels added until the answer pleases.
 
     Fewer than 10 human labels: the weighted vote, unmeasured. Raises InvalidStatisticError for folds < 2, no methods,
@@ -131,10 +133,7 @@ def choose_consensus(
     held_out = np.stack([_held_out(method, table, answers, fold, folds)[labelled] for method in rivals])
     temperatures = [best_temperature(posterior, right, weight) for posterior in held_out]
     held_out = np.stack([tempered(p, t) for p, t in zip(held_out, temperatures, strict=True)])
-    rows = np.arange(n)
-    shares = pool_shares(held_out[:, rows, right], weight)
-    shares = np.where(shares < min(_DROPPED_BELOW, float(shares.max())), 0.0, shares)
-    shares /= shares.sum()
+    shares = _shares(held_out, right, weight)
     total = float(weight.sum())
     scores = tuple(
         MethodScore(
@@ -146,7 +145,10 @@ def choose_consensus(
         )
         for method, posterior, temperature, share in zip(rivals, held_out, temperatures, shares, strict=True)
     )
-    pooled = np.tensordot(shares, held_out, axes=1)
+    pooled = np.empty_like(held_out[0])  # each fold by shares that it had no part in, so that nothing is flattered
+    for f in range(folds):
+        out = fold[labelled] == f
+        pooled[out] = np.tensordot(_shares(held_out[:, ~out], right[~out], weight[~out]), held_out[:, out], axes=1)
     majority_raw = _held_out(MajorityVote(), table, answers, fold, folds)[labelled]
     majority_temperature = best_temperature(majority_raw, right, weight)
     majority = tempered(majority_raw, majority_temperature)
@@ -194,6 +196,14 @@ def hits(posterior: FloatArray, answers: IntArray) -> FloatArray:
     """(n,) 1 where the most likely label is the answer; m labels tied for first count 1/m (what a coin would give)."""
     top = posterior >= posterior.max(axis=1, keepdims=True) - 1e-12
     result: FloatArray = top[np.arange(len(answers)), answers] / top.sum(axis=1)
+    return result
+
+
+def _shares(held_out: FloatArray, answers: IntArray, weight: FloatArray) -> FloatArray:
+    """(c,) shares of the pool, those too small to be worth reading dropped."""
+    shares = pool_shares(held_out[:, np.arange(len(answers)), answers], weight)
+    kept = np.where(shares < min(_DROPPED_BELOW, float(shares.max())), 0.0, shares)
+    result: FloatArray = kept / kept.sum()
     return result
 
 

@@ -26,10 +26,10 @@ class Stacking:
     """Multinomial logistic regression on who said what and on the shares of votes, with an L2 penalty.
 
     logit_c = b_c + log base rate_c + s · share_c + Σ_j (1[j says c] (w_j + (u + u_j) z_j) + W[j, said, c]), z_j the
-    standardised log-odds of j's stated confidence, 0 where it states none: a judge that is unsure counts less. The weight w_j is shared by
-    all labels: a few human labels place it, W needs more; the common penalty λ/2 · (‖b‖² + s² + ‖w‖² + ‖W‖²) makes it
-    so. Unlike naive Bayes it is discriminative: two judges that say the same share one weight. Wolpert 1992,
-    10.1016/S0893-6080(05)80023-1.
+    standardised log-odds of j's stated confidence, 0 where it states none: a judge that is unsure counts less. w_j is
+    shared by all labels: a few human labels place it, W needs more; the common penalty λ/2 · (‖b‖² + s² + ‖w‖² + ‖u‖² +
+    ‖W‖²) makes it so. Unlike naive Bayes it is discriminative: two judges that say the same share one weight. Wolpert
+    1992, 10.1016/S0893-6080(05)80023-1.
     """
 
     name: str = "stacking"

@@ -305,6 +305,7 @@ def upgrade() -> None:
         sa.Column("paired_at", UtcTime(), nullable=True),
         sa.Column("paired", sa.Integer(), nullable=True),
         sa.Column("inclusion", sa.Float(), nullable=True),
+        sa.Column("judged", sa.Float(), nullable=True),
         sa.Column("sums", Document, nullable=False),
         sa.PrimaryKeyConstraint("rollout_id", "key", name=op.f("pk_rollout_keys")),
     )

@@ -1,0 +1,158 @@
+"""Drawing questions: which recent decisions people are asked about, each with a known probability."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection
+
+from trimtab.core.agents import AgentSpec
+from trimtab.core.batch import columns_from_values, posterior_matrix
+from trimtab.core.features import extract
+from trimtab.core.judges.verdicts import FloatArray
+from trimtab.core.reviews import ReviewState
+from trimtab.core.rights import Actor
+from trimtab.core.sampling import AskedFor, Sample, SamplingPlan, draw_sample
+from trimtab.core.uncertainty import Uncertainties, judge_disagreement, mean_confidence, uncertainties
+from trimtab.services import evidence
+from trimtab.services.context import Context, audit, bundle_of, seed_of, spec_of
+from trimtab.services.judges import fit_consensus, judged_posterior, measure
+from trimtab.store import events as event_store
+from trimtab.store import reviews as review_store
+from trimtab.store import settings as settings_store
+from trimtab.store.engine import lock_name, writing
+
+FIRST_LOOK_BACK = timedelta(days=7)
+MAX_CANDIDATES = 50_000
+DISCORDANT_PRIORITY = 2.0  # a live rollout waits for these
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingReport:
+    """What a draw did: how many decisions it could have asked about, and how many it queued, by stratum."""
+
+    agent: str
+    candidates: int
+    queued: int
+    by_stratum: dict[str, int]
+
+
+def draw_questions(context: Context, actor: Actor, agent: str, budget: int, discordant_quota: int) -> SamplingReport:
+    """Draw from the agent's decisions since the last draw and queue what was drawn, in one transaction."""
+    at = context.now()
+    switch = f"sampled_until/{agent}"
+    with writing(context.engine) as connection:
+        spec = spec_of(connection, agent)
+        lock_name(connection, switch)  # two draws at once would ask about the same decisions with another chance
+        until = settings_store.read(connection, switch)
+        since = datetime.fromisoformat(until) if until else at - FIRST_LOOK_BACK
+        rows = event_store.review_candidates(connection, agent, since=since, until=at, limit=MAX_CANDIDATES)
+        consensus, unsure = _look(connection, spec, rows, at)
+        _fold_judged(connection, spec, rows, consensus)
+        discordant = np.array([row.discordant for row in rows], dtype=bool)
+        quota = min(discordant_quota, int(discordant.sum()))
+        sample = draw_sample(
+            unsure.score,
+            SamplingPlan(budget=budget + quota, discordant_quota=quota),
+            np.random.default_rng(seed_of("sample", agent, at.isoformat())),
+            discordant=discordant,
+        )
+        items = _items(context, agent, rows, unsure, sample, at)
+        queued = review_store.enqueue(connection, items)
+        settings_store.write(connection, switch, at.isoformat(), at=at, by=actor.name)
+        by_stratum = {
+            one.value: sum(item["id"] in queued and item["stratum"] == one.value for item in items) for one in AskedFor
+        }
+        details = {"candidates": len(rows), "queued": len(queued), **by_stratum}
+        audit(connection, actor=actor, at=at, action="reviews.sample", subject=agent, details=details)
+    return SamplingReport(agent=agent, candidates=len(rows), queued=len(queued), by_stratum=by_stratum)
+
+
+def _items(
+    context: Context, agent: str, rows: Sequence[Any], unsure: Uncertainties, sample: Sample, at: datetime
+) -> list[dict[str, Any]]:
+    items = []
+    for index, inclusion, stratum in zip(sample.index, sample.probability, sample.asked_for, strict=True):
+        row, one = rows[index], unsure[int(index)]
+        items.append(
+            {
+                "id": context.new_id(),
+                "agent": agent,
+                "decision_id": row.id,
+                "key": row.key,
+                "state": ReviewState.OPEN.value,
+                "stratum": stratum.value,
+                "reasons": [reason.value for reason in one.reasons],
+                "uncertainty": one.score,
+                "inclusion": float(inclusion),
+                "priority": one.score + (DISCORDANT_PRIORITY if stratum is AskedFor.DISCORDANT else 0.0),
+                "rollout_id": row.rollout_id if row.discordant else None,
+                "reviewers_wanted": 1,
+                "claimed_by": None,
+                "lease_until": None,
+                "version": 1,
+                "created_at": at,
+                "updated_at": at,
+            }
+        )
+    return items
+
+
+def _look(
+    connection: Connection, spec: AgentSpec, rows: Sequence[Any], at: datetime
+) -> tuple[FloatArray, Uncertainties]:
+    """(the judges' posterior, the uncertainty) of decisions: from the consensus where judges spoke, else from the
+    policy's own posterior."""
+    k = len(spec.labels)
+    if not rows:
+        return np.empty((0, k)), uncertainties(0)
+    measured = measure(connection, spec, at)
+    judged = judged_posterior(connection, spec, fit_consensus(measured), [row.id for row in rows], at)
+    split, sure = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    if len(judged.table):
+        worth = {(one.judge, one.version): one.agreement for one in measured.weights}
+        accuracy = [worth.get((one.judge, one.version)) or 0.5 for one in judged.table.judges]
+        known = judged.place >= 0
+        split[known] = judge_disagreement(judged.table, accuracy)[judged.place[known]]
+        sure[known] = mean_confidence(judged.table)[judged.place[known]]
+    index = {label: i for i, label in enumerate(spec.labels)}
+    return judged.posterior, uncertainties(
+        len(rows),
+        consensus=judged.posterior,
+        policy=_own_posterior(connection, spec, rows),
+        served=[index.get(row.label, -1) for row in rows],
+        disagreement=split,
+        confidence=sure,
+    )
+
+
+def _own_posterior(connection: Connection, spec: AgentSpec, rows: Sequence[Any]) -> FloatArray:
+    """(n, k): what the serving policy believed of each decision; NaN where none served."""
+    own = np.full((len(rows), len(spec.labels)), np.nan)
+    by_bundle: dict[str, list[int]] = defaultdict(list)
+    for i, row in enumerate(rows):
+        if row.bundle is not None:
+            by_bundle[row.bundle].append(i)
+    for sha256, places in sorted(by_bundle.items()):
+        bundle = bundle_of(connection, sha256)
+        if set(bundle.labels) != set(spec.labels):
+            continue  # it served an earlier version of the spec
+        vectors = [extract(bundle.features, rows[i].payload, at=rows[i].at).values for i in places]
+        posterior = posterior_matrix(bundle, columns_from_values(bundle.features, vectors))
+        own[places] = posterior[:, [bundle.labels.index(label) for label in spec.labels]]
+    return own
+
+
+def _fold_judged(connection: Connection, spec: AgentSpec, rows: Sequence[Any], consensus: FloatArray) -> None:
+    """What the judges expect of a live rollout's discordant keys, before people answer."""
+    by_rollout: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
+    for row, posterior in zip(rows, consensus, strict=True):
+        if row.discordant and row.rollout_id is not None and not np.isnan(posterior).any():
+            by_rollout[row.rollout_id][row.key] = dict(zip(spec.labels, posterior.tolist(), strict=True))
+    for rollout_id, posteriors in sorted(by_rollout.items()):
+        evidence.fold_judged(connection, rollout_id, posteriors)
