@@ -12,19 +12,20 @@ from sqlalchemy import Connection
 
 from trimtab.core.agents import AgentSpec
 from trimtab.core.judges.calibration import equal_mass_bins
-from trimtab.core.judges.consensus import FittedConsensus, MajorityVote, WeightedVote
+from trimtab.core.judges.consensus import ConsensusChoice, FittedConsensus, choose_consensus
 from trimtab.core.judges.reliability import HALF_LIFE_DAYS, LOOK_BACK_DAYS, ReliabilitySummary, summarise
 from trimtab.core.judges.verdicts import FloatArray, IntArray, JudgeVersion, Verdict, VerdictTable
 from trimtab.core.judges.weights import JudgeWeight, judge_weights
 from trimtab.core.labels import INDEPENDENT_SOURCES, MergedLabel, merge_labels
 from trimtab.core.rights import Actor, Right
-from trimtab.services.context import Context, audit, spec_of
+from trimtab.services.context import Context, audit, seed_of, spec_of
 from trimtab.store import agents as agent_store
 from trimtab.store import events as event_store
 from trimtab.store import labels as label_store
 from trimtab.store import reliability as reliability_store
 from trimtab.store.engine import reading, writing
 
+CHOICE_ITEMS = 1_000  # answered decisions that the choice of a consensus is made on
 MOST_SURVEY_WEIGHT = 20.0  # an answer drawn with probability below 1/20 speaks for at most 20 decisions
 
 
@@ -45,7 +46,9 @@ class Agreement:
 
     method: str
     accuracy: float | None
+    interval: tuple[float, float] | None
     n: int
+    reason: str
 
 
 class Judges:
@@ -102,23 +105,28 @@ class Judges:
             return reliability_store.history(connection, agent, judge=judge)
 
     def agreement(self, actor: Actor, agent: str) -> list[Agreement]:
-        """How often the weighted consensus is right where people answered, with the majority vote beside it.
-
-        In sample: the weights were measured on the same answers.
-        """
+        """How often the agent's consensus is right on human answers held out from it, beside the majority vote."""
         actor.require(Right.READ)
         at = self._context.now()
         with reading(self._context.engine) as connection:
             spec = spec_of(connection, agent)
-            measured = measure(connection, spec, at)
-        fitted = (WeightedVote().fit(measured.table, measured.gold), MajorityVote().fit(measured.table, measured.gold))
-        found = []
-        for one in fitted:
-            known = measured.gold >= 0
-            n = int(known.sum())
-            right = one.posterior(measured.table).argmax(axis=1)[known] == measured.gold[known] if n else None
-            found.append(Agreement(method=one.name, accuracy=None if right is None else float(right.mean()), n=n))
-        return found
+            choice = fit_consensus(measure(connection, spec, at), spec, at)
+        return [
+            Agreement(
+                method=choice.name,
+                accuracy=choice.accuracy,
+                interval=choice.interval,
+                n=choice.n_labels,
+                reason=choice.reason,
+            ),
+            Agreement(
+                method="majority vote",
+                accuracy=choice.majority_accuracy,
+                interval=None,
+                n=choice.n_labels,
+                reason="always reported beside it",
+            ),
+        ]
 
 
 def weight_mapping(weight: JudgeWeight) -> dict[str, Any]:
@@ -211,6 +219,12 @@ def judged_posterior(
     return Judged(posterior=posterior, place=place, table=table)
 
 
-def fit_consensus(measured: Measured) -> FittedConsensus:
-    """The consensus that questions are drawn by: the documented weights' vote."""
-    return WeightedVote().fit(measured.table, measured.gold)
+def fit_consensus(measured: Measured, spec: AgentSpec, at: datetime) -> ConsensusChoice:
+    """The agent's consensus, chosen by human answers held out from it; never silently worse than majority vote."""
+    return choose_consensus(
+        measured.table,
+        measured.gold,
+        np.random.default_rng(seed_of("consensus", spec.agent, at.isoformat())),
+        survey_weight=measured.survey_weight,
+        max_items=CHOICE_ITEMS,
+    )

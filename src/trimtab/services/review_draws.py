@@ -112,7 +112,7 @@ def _look(
     if not rows:
         return np.empty((0, k)), uncertainties(0)
     measured = measure(connection, spec, at)
-    judged = judged_posterior(connection, spec, fit_consensus(measured), [row.id for row in rows], at)
+    judged = judged_posterior(connection, spec, fit_consensus(measured, spec, at), [row.id for row in rows], at)
     split, sure = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     if len(judged.table):
         worth = {(one.judge, one.version): one.agreement for one in measured.weights}

@@ -14,12 +14,13 @@ from trimtab.store.tables import bundles
 
 def add(connection: Connection, *, sha256: str, agent: str, document: str, method: str, at: datetime, by: str) -> bool:
     """Store a bundle; False when it was there already."""
-    result = connection.execute(
+    added = connection.execute(
         insert_for(connection)(bundles)
         .values(sha256=sha256, agent=agent, document=document, method=method, created_at=at, created_by=by)
         .on_conflict_do_nothing()
+        .returning(bundles.c.sha256)
     )
-    return bool(result.rowcount)
+    return added.first() is not None
 
 
 def by_prefix(connection: Connection, prefix: str, *, agent: str | None = None) -> list[Row[Any]]:

@@ -120,6 +120,10 @@ def add_gold(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
     """Store gold tasks, one per (agent, key); returns how many are new."""
     if not rows:
         return 0
-    statement = insert_for(connection)(gold_tasks).on_conflict_do_nothing(index_elements=["agent", "key"])
+    statement = (
+        insert_for(connection)(gold_tasks)
+        .on_conflict_do_nothing(index_elements=["agent", "key"])
+        .returning(gold_tasks.c.id)
+    )
     ordered = sorted(rows, key=lambda row: (row["agent"], row["key"]))
     return len(list(connection.execute(statement.returning(gold_tasks.c.id), ordered).scalars()))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from trimtab.core.bundles.bundle import MAX_BYTES, SCHEMA, Bundle, Lineage, check_fits, round_significant
-from trimtab.core.bundles.diff import BundleDiff, Change, diff
 from trimtab.core.bundles.policies import (
     Condition,
     EnsemblePolicy,
@@ -22,6 +24,9 @@ from trimtab.core.bundles.policies import (
     single_policies,
     used_features,
 )
+
+if TYPE_CHECKING:
+    from trimtab.core.bundles.differences import BundleDiff, Change, diff
 
 __all__ = [
     "MAX_BYTES",
@@ -50,3 +55,12 @@ __all__ = [
     "single_policies",
     "used_features",
 ]
+
+# Agents never compare bundles, and they pay for every import at their start.
+_LATER = frozenset(("BundleDiff", "Change", "diff"))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.differences"), name)

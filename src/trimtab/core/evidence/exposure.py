@@ -47,9 +47,8 @@ class SplitCounts:
 def log_e_split(steps: Sequence[tuple[SplitCounts, float]]) -> float:
     """Log e-value against H0: in every step, keys fall into the canary independently with the promised share.
 
-    Args: (counts, share in (0, 1]) of each step. Dirichlet–multinomial Bayes factor with prior Beta(κs, κ(1−s)), κ =
-    1000, per step; steps are independent, so their logs add. A step with share 1 has no
-    split to test and is left out.
+    Args: (counts, share in (0, 1]) of each step. Dirichlet–multinomial Bayes factor with prior Beta(κs, κ(1−s)) and
+    κ = 1000, per step; steps are independent, so their logs add. A step with share 1 has no split to test: left out.
     Guarantee: P(ever ≥ log(1/α)) ≤ α at any sequence of looks, exact. No keys: 0.
     Raises InvalidStatisticError for a share outside (0, 1].
     Source: Lindon & Malek (2022), doi:10.48550/arXiv.2011.03567.

@@ -82,7 +82,7 @@ def choose_consensus(
     methods: Sequence[ConsensusMethod] | None = None,
     folds: int = 5,
     survey_weight: ArrayLike | None = None,
-    max_items: int = 50_000,
+    max_items: int = 20_000,
 ) -> ConsensusChoice:
     """The consensus for one agent, by cross-validation on human labels.
 
@@ -94,10 +94,10 @@ def choose_consensus(
     reason says so.
 
     `survey_weight`: (n_items,) > 0, 1/π of how the labelled items were chosen: scores then speak of all items. `rng`
-    draws the folds and, above `max_items` items, which unlabelled ones the fit may learn from; the posterior is for any
-    number. Accuracy has Wilson's interval at the effective sample size and is that of the pool whose shares were learned
-    on the other folds; only the temperatures (one number per method) have seen the labels they are scored on. For a fixed set of labels;
-    nothing is promised for labels added until the answer pleases.
+    draws the folds and, above `max_items` items, which of them the fit learns from (labelled ones first); the posterior
+    is for any number. Accuracy has Wilson's interval at the effective sample size and is that of the pool whose shares
+    were learned on the other folds; only the temperatures (one number per method) have seen the labels they are scored
+    on. For a fixed set of labels; nothing is promised for labels added until the answer pleases.
 
     Fewer than 10 human labels: the weighted vote, unmeasured. Raises InvalidStatisticError for folds < 2, no methods,
     or survey weights that are not positive. Linear pool: Stone 1961, 10.1214/aoms/1177704873; choice by
@@ -246,11 +246,11 @@ def _weights(survey_weight: ArrayLike | None, kept: np.ndarray) -> FloatArray:
 def _manageable(
     table: VerdictTable, answers: IntArray, rng: np.random.Generator, max_items: int
 ) -> tuple[VerdictTable, IntArray, np.ndarray]:
-    """The table itself, or all its labelled items with as many others, drawn evenly, as `max_items` allows."""
+    """The table itself, or `max_items` of its items, drawn evenly: labelled ones first."""
     if table.n_items <= max_items:
         return table, answers, np.arange(table.n_items)
     labelled = np.flatnonzero(answers >= 0)
     others = np.flatnonzero(answers < 0)
-    room = min(len(others), max(0, max_items - len(labelled)))
-    kept = np.sort(np.concatenate([labelled, rng.choice(others, room, replace=False)]))
+    first = rng.choice(labelled, min(len(labelled), max_items), replace=False)
+    kept = np.sort(np.concatenate([first, rng.choice(others, min(len(others), max_items - len(first)), replace=False)]))
     return table.of_items(kept), answers[kept], kept
