@@ -48,9 +48,9 @@ Where an id is asked for, at least 8 characters of it are enough when no other b
 
 _SETTINGS_HEAD = """# Settings
 
-Read once, when a process starts, from the environment; on the command line `--db`, `--as` and `--role` win over the
-first three. `trimtab settings` shows the values and where they come from. This page is written by `make docs` from
-`src/trimtab/settings.py`.
+Read once, when a process starts, from the environment. On the command line `--db` wins over `TRIMTAB_DATABASE_URL`,
+`--as` over `TRIMTAB_ACTOR` and `--role` over `TRIMTAB_ROLE`. `trimtab settings` shows the values and where they come
+from. This page is written by `make docs` from `src/trimtab/settings.py`.
 
 | setting | type | default | meaning |
 |---|---|---|---|
@@ -59,7 +59,7 @@ first three. `trimtab settings` shows the values and where they come from. This 
 
 def commands(command: Any = None, path: str = "trimtab") -> Iterator[tuple[str, Any]]:
     """Every command and group of the command line with its full name, in order."""
-    found = typer.main.get_command(app) if command is None else command
+    found: Any = typer.main.get_command(app) if command is None else command
     yield path, found
     if hasattr(found, "list_commands"):
         for name in found.list_commands(None):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,8 +57,6 @@ def test_training_refuses_below_fifty_examples_and_says_what_is_missing(added: T
 
 
 def test_training_refuses_a_label_with_fewer_than_five_examples(added: Trimtab) -> None:
-    from dataclasses import replace
-
     rows = [replace(row, label="spam" if i < 3 else "ham") for i, row in enumerate(labelled_rows(60))]
     added.labels.add_rows(OPERATOR, MAIL, rows, name="file")
     with pytest.raises(InsufficientDataError, match="label 'spam' has 3 of 5 needed: 2 more"):

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import select
 from tests.services.steps import (
     AGENT,
     MAIL,
@@ -30,8 +29,10 @@ from tests.services.steps import (
 
 from trimtab.bootstrap import Trimtab
 from trimtab.clock import SimulatedClock
+from trimtab.core.policy import compile_policy
 from trimtab.core.reviews import ReviewState
 from trimtab.core.sampling import AskedFor, SamplingPlan, draw_sample
+from trimtab.core.uncertainty import uncertainties
 from trimtab.errors import ConflictError, ForbiddenError, IllegalTransitionError, InvalidInputError, NotFoundError
 from trimtab.services.context import seed_of
 from trimtab.services.reviews import LEASE, Question
@@ -74,7 +75,7 @@ def test_a_question_shows_the_payload_and_the_labels_and_hides_what_was_served(s
     assert set(question.payload) == {"links", "capitals", "known_sender"}
     assert question.labels == ("ham", "spam")
     assert (question.item.state, question.item.claimed_by) == (ReviewState.CLAIMED, "rita")
-    assert {slot for slot in Question.__slots__} == {"item", "payload", "labels"}
+    assert set(Question.__slots__) == {"item", "payload", "labels"}
 
 
 def test_the_most_pressing_question_comes_first(served: Trimtab) -> None:
@@ -154,7 +155,7 @@ def test_a_lease_lapses_and_somebody_else_may_answer(served: Trimtab) -> None:
     question = claim(served)
     assert served.reviews.claim(OTHER_REVIEWER) is None
     wait(served, LEASE + timedelta(seconds=1))
-    with pytest.raises(ConflictError, match="lease on review item .* ended"):
+    with pytest.raises(ConflictError, match=r"lease on review item .* ended"):
         served.reviews.answer(REVIEWER, question.item.id, "ham")
     assert claim(served, OTHER_REVIEWER).item.id == question.item.id
     with pytest.raises(ConflictError, match="is held by rolf"):
@@ -236,13 +237,13 @@ def test_bad_answers_are_refused_by_name_and_change_nothing(served: Trimtab) -> 
 def test_the_stored_probability_is_the_samplers_own(served: Trimtab) -> None:
     items = queued(served, 30, budget=8)
     assert len(items) == 8
-    with reading(served.engine) as connection:
-        keys = sorted(connection.execute(select(tables.decisions.c.key)).scalars())
     at = items[0].created_at
-    scores = np.zeros(30)
-    with reading(served.engine) as connection:
-        rows = connection.execute(select(tables.decisions).order_by(tables.decisions.c.key)).all()
-        scores = served.reviews._uncertainties(connection, served.agents.get(VIEWER, MAIL), rows, at).score
+    policy = compile_policy(served.bundles.get(VIEWER, "champion", agent=MAIL))
+    rows = sorted(served.decisions.recent(VIEWER, MAIL, limit=100), key=lambda row: row.key)
+    keys = [row.key for row in rows]
+    choices = [policy.decide(row.payload, row.at) for row in rows]
+    served_labels = [("ham", "spam").index(choice.label) for choice in choices]
+    scores = uncertainties(30, policy=[choice.posterior for choice in choices], served=served_labels).score
     rng = np.random.default_rng(seed_of("sample", MAIL, at.isoformat()))
     sample = draw_sample(scores, SamplingPlan(budget=8), rng)
     expected = {

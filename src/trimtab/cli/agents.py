@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 agents = group("Specs as data, and what each agent serves.")
 
 Agent = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, for whoever reads the history.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for whoever reads the history.")]
 
 
 @command(agents, "add")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 bundles = group("Readable policies: train, read, compare, carry, roll back.")
 
-Agent = Annotated[str, typer.Argument(metavar="AGENT")]
+Agent = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The hash, at least 8 characters of it.")]
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -56,7 +56,7 @@ def train(
 def listing(
     session: Session,
     agent: Agent,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="At most so many.")] = 20,
 ) -> None:
     """An agent's newest bundles first, with what serves marked."""
     with session.open() as (trimtab, actor):
@@ -180,7 +180,7 @@ def export(
 def rollback(
     session: Session,
     agent: Agent,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for whoever reads the history.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for whoever reads the history.")],
     steps: Annotated[int, typer.Option("--steps", help="How many champions back.")] = 1,
 ) -> None:
     """Let an earlier champion serve again; ends a live rollout too."""

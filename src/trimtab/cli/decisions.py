@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 decisions = group("What agents decided, why, and the daily figures.")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The decision's id.")]
-Agent = Annotated[str, typer.Argument(metavar="AGENT")]
+Agent = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")]
 
 
 @command(decisions, "list")
 def listing(
     session: Session,
     agent: Agent,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="At most so many.")] = 20,
 ) -> None:
     """An agent's newest decisions, newest last."""
     with session.open() as (trimtab, actor):

@@ -24,7 +24,7 @@ def audit(
     subject: Annotated[
         str | None, typer.Option("--subject", metavar="AGENT", help="About this agent (or loop).")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100_000, help="At most so many.")] = 20,
 ) -> None:
     """The newest audit events first: who did what, when, and why."""
     with session.open() as (trimtab, actor):

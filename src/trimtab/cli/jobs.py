@@ -137,7 +137,7 @@ def due(session: Session) -> None:
 def history(
     session: Session,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Of this job only.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="At most so many.")] = 20,
 ) -> None:
     """The newest runs first; what failed says why."""
     from trimtab.core.rights import Right

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 judges = group("What raters are worth, measured against people.")
 
-Agent = Annotated[str, typer.Argument(metavar="AGENT")]
+Agent = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")]
 
 
 @command(judges, "weights")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 labels = group("The labelled store: feeds in, files in, figures out.")
 
-Agent = Annotated[str, typer.Argument(metavar="AGENT")]
+Agent = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A .csv, .tsv, .jsonl, .ndjson or .parquet.")]
 KeyColumn = Annotated[
     str | None,

@@ -12,7 +12,7 @@ from trimtab.cli.session import Session
 if TYPE_CHECKING:
     from trimtab.cli.output import Output
 
-Reason = Annotated[str, typer.Option("--reason", help="Why, for whoever reads the history.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for whoever reads the history.")]
 
 
 def status(session: Session) -> None:

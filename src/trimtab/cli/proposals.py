@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 proposals = group("Challengers put forward, and somebody else's decision.")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The proposal's id, or at least 8 characters of it.")]
-Why = Annotated[str | None, typer.Option("--reason", help="Why, for whoever reads the history.")]
+Why = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why, for whoever reads the history.")]
 
 
 def _id(trimtab: Trimtab, actor: Actor, given: str) -> str:
@@ -33,9 +33,9 @@ def _id(trimtab: Trimtab, actor: Actor, given: str) -> str:
 @command(proposals, "create")
 def create(
     session: Session,
-    agent: Annotated[str, typer.Argument(metavar="AGENT")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")],
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="The hash, or at least 8 characters of it.")],
-    note: Annotated[str | None, typer.Option("--note", help="What the approver should know.")] = None,
+    note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="What the approver should know.")] = None,
     draft: Annotated[bool, typer.Option("--draft", help="Ask nobody yet.")] = False,
 ) -> None:
     """Put a bundle forward with its evidence as of now."""
@@ -84,9 +84,9 @@ def show_proposal(out: Output, found: Proposal) -> None:
 @command(proposals, "list")
 def listing(
     session: Session,
-    agent: Annotated[str | None, typer.Argument(metavar="[AGENT]")] = None,
+    agent: Annotated[str | None, typer.Argument(metavar="[AGENT]", help="Of this agent only.")] = None,
     only_open: Annotated[bool, typer.Option("--open", help="Only those that still can be decided or applied.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="At most so many.")] = 20,
 ) -> None:
     """The newest proposals first."""
     with session.open() as (trimtab, actor):
@@ -151,7 +151,7 @@ def approve(session: Session, proposal_id: Id, reason: Why = None) -> None:
 def reject(
     session: Session,
     proposal_id: Id,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the proposer.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the proposer.")],
 ) -> None:
     """Say no to somebody else's proposal."""
     with session.open() as (trimtab, actor):

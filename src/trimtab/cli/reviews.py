@@ -66,7 +66,7 @@ def sample(
 def queue(
     session: Session,
     agent: OfAgent = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="At most so many.")] = 20,
 ) -> None:
     """Open and claimed questions, the most pressing first."""
     with session.open() as (trimtab, actor):
@@ -135,7 +135,7 @@ def answer(
     session: Session,
     item: Item,
     label: Annotated[str, typer.Argument(metavar="LABEL", help="The right answer.")],
-    note: Annotated[str | None, typer.Option("--note", help="Anything worth remembering.")] = None,
+    note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Anything worth remembering.")] = None,
     confidence: Annotated[float, typer.Option("--confidence", help="How sure, in (0, 1].")] = 1.0,
 ) -> None:
     """Answer a claimed question; the answer becomes a label at once."""
@@ -186,7 +186,9 @@ def stats(session: Session, agent: OfAgent = None) -> None:
 def work(
     session: Session,
     agent: OfAgent = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Stop after so many questions.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="Stop after so many questions.")
+    ] = None,
 ) -> None:
     """Answer question after question: a number chooses the label, s skips, q quits."""
     from trimtab.cli.output import Output

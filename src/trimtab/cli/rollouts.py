@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 rollouts = group("Challengers on their way to champion, and the evidence.")
 
-Agent = Annotated[str, typer.Argument(metavar="AGENT")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, for whoever reads the history.")]
+Agent = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for whoever reads the history.")]
 _COLOURS = {"promoted": "green", "rolled_back": "bold red", "inconclusive": "yellow", "held": "yellow"}
 
 
 @command(rollouts, "list")
 def listing(
     session: Session,
-    agent: Annotated[str | None, typer.Argument(metavar="[AGENT]")] = None,
+    agent: Annotated[str | None, typer.Argument(metavar="[AGENT]", help="Of this agent only.")] = None,
     live: Annotated[bool, typer.Option("--live", help="Only those that are not over.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="At most so many.")] = 20,
 ) -> None:
     """The newest rollouts first."""
     with session.open() as (trimtab, actor):

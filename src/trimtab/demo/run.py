@@ -136,7 +136,7 @@ def run(options: Options, folder: Path, listener: Listener, *, passing: bool = F
                 listener.stepped(step, progress.done, gathered(chronicler.news() if step.name != "mail" else []))
             simulation.close()
             listener.counting()
-            from trimtab.demo.story import tell
+            from trimtab.demo.tell import tell
 
             return tell(trimtab, data, spec, days=options.days, seed=options.seed)
         finally:
@@ -185,14 +185,12 @@ class _Progress:
             return cls(path, given, done=0, starts=0)
         try:
             known = json.loads(path.read_text())
-            done, starts = int(known["done"]), int(known["starts"])
+            done, starts, before = int(known["done"]), int(known["starts"]), dict(known["options"])
         except (ValueError, KeyError, TypeError):
             raise ConflictError(f"{path}: is damaged; delete the folder {path.parent} and start again") from None
-        if known.get("options") != given:
+        if before != given:
             differing = [
-                f"{name} {known['options'].get(name)!r}, not {value!r}"
-                for name, value in given.items()
-                if known["options"].get(name) != value
+                f"{n} {before.get(n)!r}, not {value!r}" for n, value in given.items() if before.get(n) != value
             ]
             raise ConflictError(
                 f"{path.parent}: holds a demo with other options ({'; '.join(differing)}); "

@@ -1,31 +1,16 @@
-"""What a demo run shows, read back from its database: every figure was measured there, none is remembered."""
+"""What a demo run shows: values only, each of them measured; what was not measured is None."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-import numpy as np
-
-from trimtab.bootstrap import Trimtab
-from trimtab.core.agents import AgentSpec
-from trimtab.core.assignment import Arm
-from trimtab.core.bundles import Bundle
-from trimtab.core.evidence.paired import PairedSummary
-from trimtab.core.features import extract
-from trimtab.core.guard.metrics import alpha_harm
-from trimtab.core.labels import Source
-from trimtab.core.policy import compile_policy
-from trimtab.core.rollouts import Metric
-from trimtab.core.training import Example, Method, train
-from trimtab.core.training.metrics import paired_interval, wilson_interval
-from trimtab.demo.data_source import DemoData
-from trimtab.demo.simulation import JONAS, POISON_DAY, SAM, START, arrivals, decision_id
-from trimtab.errors import InsufficientDataError
+from trimtab.core.bundles import BundleDiff
+from trimtab.core.rollouts import RolloutState
+from trimtab.demo.happenings import Happening
 from trimtab.services.history import Verification
+from trimtab.services.judges import Agreement
 from trimtab.store.rollouts import Rollout
 
 Interval = tuple[float, float]
@@ -33,16 +18,16 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """One simulated day: `accuracy` is of what was served, against the true labels that the loop never saw at once."""
+    """One simulated day: `right` is of what was served, against the true labels that the loop never saw at once."""
 
     day: int
     mails: int
     right: int
-    labels_added: int
-    reviews: int
+    interval: Interval | None  # of the accuracy, 95 % Wilson
+    labels: dict[str, int]  # added, by source
     canary: int
     discordant: int
-    happenings: tuple[str, ...]
+    happenings: tuple[Happening, ...]
 
     @property
     def accuracy(self) -> float | None:
@@ -64,8 +49,16 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Accuracy after minus before on the same items kept aside, with a paired 95 % interval."""
+
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvidencePoint:
-    """The paired evidence after one more label: the difference in quality with its anytime-valid bounds."""
+    """The paired evidence after some more labels: the difference in quality with its anytime-valid bounds."""
 
     at: datetime
     labels: int
@@ -88,8 +81,17 @@ class RolloutStory:
     labels: int  # discordant labelled keys until the verdict
     events: tuple[Any, ...]
     points: tuple[EvidencePoint, ...]
-    truth: float | None  # the true difference on the items kept aside
-    reason: str
+    truth: Difference
+    by_guard: bool | None  # who ended it; None while it runs
+    reason: str  # in the words of who ended it, or what the guard waits for
+
+    @property
+    def name(self) -> str:
+        return self.rollout.challenger[:8]
+
+    @property
+    def state(self) -> RolloutState:
+        return self.rollout.state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,13 @@ class JudgeStory:
     version: str
     describe: str
     history: tuple[tuple[datetime, float], ...]
-    newest: dict[str, Any]
+    weight: float
+    unproven: bool
+    agreement: float | None
+    interval: Interval | None
+    ece: float | None
+    n: int
+    bins: tuple[tuple[float, float, float], ...]  # (decayed weight, stated confidence, share right)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,216 +118,106 @@ class Story:
     data_name: str
     notes: tuple[str, ...]
     agent: str
+    seed: int
     days: tuple[Day, ...]
     first: Accuracy
     last: Accuracy
-    gain: float
-    gain_interval: Interval  # paired, 95 %
+    gain: Difference
     all_labels: Accuracy | None  # a bundle trained on every label of the stream, for comparison
     n_all_labels: int
+    champions: tuple[tuple[datetime, str], ...]  # when each champion began to serve
     human_labels: int  # answers that people gave: reviews and gold
     labels_by_source: dict[str, int]
     champion_examples: int | None
     judges: tuple[JudgeStory, ...]
-    agreement: tuple[Any, ...]
+    agreement: tuple[Agreement, ...]
     rollouts: tuple[RolloutStory, ...]
     verification: Verification
+    diff: BundleDiff | None  # from the first champion to the last; None when it is the same
     explanation: tuple[str, ...]  # one decision of the last champion, explained
 
-
-def tell(
-    trimtab: Trimtab, data: DemoData, spec: AgentSpec, *, days: int, seed: int, log: Sequence[tuple[int, str]]
-) -> Story:
-    """Read the story of a finished run back from its database."""
-    pointer = next(found for one, _, found in trimtab.agents.listing(JONAS) if one.agent == spec.agent)
-    if pointer.champion is None:
-        raise InsufficientDataError("the demo has no champion: it was stopped before it began; run it again")
-    first = trimtab.bundles.get(JONAS, pointer.previous[0] if pointer.previous else pointer.champion)
-    last = trimtab.bundles.get(JONAS, pointer.champion)
-    aside = data.split.kept_aside
-    first_right, last_right = _right(first, data, aside), _right(last, data, aside)
-    stats = trimtab.labels.stats(JONAS, agent=spec.agent)
-    stream = [i for one in data.days(days, START.weekday()) for i in one]
-    ceiling = _trained_on_everything(trimtab, spec, data, stream, seed)
-    n = len(aside)
-    both, only_last = int((first_right & last_right).sum()), int((last_right & ~first_right).sum())
-    only_first = int((first_right & ~last_right).sum())
-    return Story(
-        data_name=data.name,
-        notes=tuple(data.notes),
-        agent=spec.agent,
-        days=tuple(_days(trimtab, data, spec, days, seed, log)),
-        first=_accuracy(first, first_right),
-        last=_accuracy(last, last_right),
-        gain=float(last_right.mean() - first_right.mean()),
-        gain_interval=paired_interval(both, only_last, only_first, n - both - only_last - only_first),
-        all_labels=_accuracy(ceiling, _right(ceiling, data, aside)) if ceiling else None,
-        n_all_labels=len(stream),
-        human_labels=stats.by_source.get(Source.REVIEW, 0) + stats.by_source.get(Source.GOLD, 0),
-        labels_by_source=dict(stats.by_source),
-        champion_examples=last.lineage.n_examples,
-        judges=tuple(_judges(trimtab, data, spec)),
-        agreement=tuple(trimtab.judges.agreement(JONAS, spec.agent)),
-        rollouts=tuple(_rollout_story(trimtab, data, one) for one in _rollouts(trimtab, spec)),
-        verification=trimtab.history.verify(JONAS),
-        explanation=_explained(trimtab, spec),
-    )
+    def to_mapping(self) -> dict[str, Any]:
+        """The figures as plain JSON data; the same options give the same, however often the demo was interrupted."""
+        return {
+            "data": self.data_name,
+            "notes": list(self.notes),
+            "agent": self.agent,
+            "seed": self.seed,
+            "days": [_day(one) for one in self.days],
+            "first_champion": _accuracy(self.first),
+            "last_champion": _accuracy(self.last),
+            "gain": _difference(self.gain),
+            "every_label": None
+            if self.all_labels is None
+            else _accuracy(self.all_labels) | {"labels": self.n_all_labels},
+            "champions": [{"since": at.isoformat(), "bundle": sha256} for at, sha256 in self.champions],
+            "labels": {
+                "people": self.human_labels,
+                "by_source": dict(sorted(self.labels_by_source.items())),
+                "of": self.n_all_labels,
+                "champion_learned_from": self.champion_examples,
+            },
+            "judges": [_judge(one) for one in self.judges],
+            "consensus": [{"method": one.method, "accuracy": one.accuracy, "n": one.n} for one in self.agreement],
+            "rollouts": [_rollout(one) for one in self.rollouts],
+            "verify": {"holds": self.verification.holds, "problems": list(self.verification.problems)},
+        }
 
 
-def _right(bundle: Bundle, data: DemoData, items: Sequence[int]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    policy = compile_policy(bundle)
-    return np.array([policy.decide(data.payload(i)).label == data.label(i) for i in items], dtype=bool)
+def _day(one: Day) -> dict[str, Any]:
+    return {
+        "day": one.day,
+        "decisions": one.mails,
+        "right": one.right,
+        "accuracy": one.accuracy,
+        "labels": dict(sorted(one.labels.items())),
+        "canary": one.canary,
+        "discordant": one.discordant,
+        "happened": [line.text for line in one.happenings],
+    }
 
 
-def _accuracy(bundle: Bundle, right: np.ndarray[Any, np.dtype[np.bool_]]) -> Accuracy:
-    n, k = len(right), int(right.sum())
-    return Accuracy(bundle=bundle.sha256, right=k, n=n, interval=wilson_interval(k, n))
+def _accuracy(one: Accuracy) -> dict[str, Any]:
+    return {
+        "bundle": one.bundle,
+        "accuracy": one.value,
+        "interval": list(one.interval),
+        "right": one.right,
+        "n": one.n,
+    }
 
 
-def _trained_on_everything(
-    trimtab: Trimtab, spec: AgentSpec, data: DemoData, stream: Sequence[int], seed: int
-) -> Bundle | None:
-    """What labelling every single item of the stream would have given; None when even that is too little."""
-    examples = [
-        Example(
-            key=data.key(i),
-            values=extract(spec.features, data.payload(i)).values,
-            label=data.label(i),
-            weight=1.0,
-            at=START,
-            decision_id=None,
-            source="gold",
-            inclusion=1.0,
-        )
-        for i in stream
-    ]
-    try:
-        return train(
-            spec,
-            examples,
-            method=Method.LOGISTIC,
-            seed=seed,
-            champion=None,
-            code_version=trimtab.context.code_version,
-        ).bundle
-    except InsufficientDataError:
-        return None
+def _difference(one: Difference) -> dict[str, Any]:
+    return {"value": one.value, "interval": list(one.interval)}
 
 
-def _days(
-    trimtab: Trimtab, data: DemoData, spec: AgentSpec, days: int, seed: int, log: Sequence[tuple[int, str]]
-) -> list[Day]:
-    found = []
-    added = _audit_counts(trimtab, spec)
-    for day, items in enumerate(data.days(days, START.weekday())):
-        since = START + timedelta(days=day)
-        rows = trimtab.decisions.between(JONAS, spec.agent, since=since, until=since + timedelta(days=1))
-        truth = {decision_id(seed, data.items[i], at): data.label(i) for i, at in arrivals(day, items)}
-        counted = added.get(since.date().isoformat(), (0, 0))
-        found.append(
-            Day(
-                day=day,
-                mails=len(rows),
-                right=sum(truth.get(row.id) == row.label for row in rows),
-                labels_added=counted[0],
-                reviews=counted[1],
-                canary=sum(row.arm == Arm.CANARY for row in rows),
-                discordant=sum(row.discordant for row in rows),
-                happenings=tuple(text for at, text in log if at == day),
-            )
-        )
-    return found
+def _judge(one: JudgeStory) -> dict[str, Any]:
+    return {
+        "judge": one.judge,
+        "version": one.version,
+        "weight": one.weight,
+        "unproven": one.unproven,
+        "agreement": one.agreement,
+        "interval": list(one.interval) if one.interval else None,
+        "ece": one.ece,
+        "n": one.n,
+    }
 
 
-def _audit_counts(trimtab: Trimtab, spec: AgentSpec) -> dict[str, tuple[int, int]]:
-    """Day -> (labels added, of which reviews), from the audit log."""
-    counts: dict[str, tuple[int, int]] = {}
-    for event in trimtab.history.audit(JONAS, limit=1_000_000, subject=spec.agent):
-        labels, reviews = counts.get(event["at"][:10], (0, 0))
-        if event["action"] == "review.answer":
-            labels, reviews = labels + 1, reviews + 1
-        elif event["action"] == "labels.load":
-            labels += event["details"]["added"]
-        counts[event["at"][:10]] = (labels, reviews)
-    return counts
-
-
-def _judges(trimtab: Trimtab, data: DemoData, spec: AgentSpec) -> list[JudgeStory]:
-    known = {judge.name: judge for judge in data.judges()}
-    stories = []
-    for row in trimtab.judges.weights(JONAS, spec.agent):
-        history = trimtab.judges.history(JONAS, spec.agent, judge=row.judge)
-        stories.append(
-            JudgeStory(
-                judge=row.judge,
-                version=row.version,
-                describe=known[row.judge].describe() if row.judge in known else "",
-                history=tuple((one.at, one.weight) for one in history if one.version == row.version),
-                newest=row.snapshot,
-            )
-        )
-    return sorted(stories, key=lambda one: -float(one.newest["weight"]))
-
-
-def _rollouts(trimtab: Trimtab, spec: AgentSpec) -> list[Rollout]:
-    return sorted(trimtab.rollouts.listing(JONAS, agent=spec.agent, limit=1000), key=lambda one: one.created_at)
-
-
-def _rollout_story(trimtab: Trimtab, data: DemoData, rollout: Rollout) -> RolloutStory:
-    evidence = trimtab.rollouts.evidence(JONAS, rollout.id).paired
-    aside = data.split.kept_aside
-    bundles = [trimtab.bundles.get(JONAS, name) for name in (rollout.champion, rollout.challenger)]
-    before, after = (_right(bundle, data, aside) for bundle in bundles)
-    events = trimtab.rollouts.events(JONAS, rollout.id)
-    ended = [one for one in events if one.to_state not in ("planned", "running", "held")]
-    proposal = trimtab.proposals.get(JONAS, rollout.proposal_id) if rollout.proposal_id else None
-    at_verdict = _evidence_at_verdict(trimtab, rollout) or evidence
-    return RolloutStory(
-        rollout=rollout,
-        poisoned=proposal is not None and proposal.proposer == SAM.name,
-        decisions=at_verdict.compared,
-        discordant=at_verdict.discordant,
-        labels=at_verdict.labelled,
-        events=tuple(events),
-        points=tuple(_points(trimtab, rollout)),
-        truth=float(after.mean() - before.mean()),
-        reason=ended[-1].details["reason"] if ended else "still running",
-    )
-
-
-def _evidence_at_verdict(trimtab: Trimtab, rollout: Rollout) -> PairedSummary | None:
-    """The paired summary in the packet that ended the rollout: later labels do not count towards the verdict."""
-    if rollout.live:
-        return None
-    packets = trimtab.history.packets(JONAS, rollout.id)
-    return PairedSummary.from_mapping(packets[-1]["body"]["evidence"]["paired"]) if packets else None
-
-
-def _points(trimtab: Trimtab, rollout: Rollout) -> list[EvidencePoint]:
-    """The evidence as it grew, folded again from the stored keys and answers."""
-    plan = rollout.plan
-    harm_at, gain_at = math.log(1 / alpha_harm(plan, Metric.QUALITY)), math.log(1 / plan.alpha_promote)
-    points = []
-    for at, summary in trimtab.rollouts.paired_history(JONAS, rollout.id):
-        low, high = summary.difference_bounds(plan.alpha_promote)
-        points.append(
-            EvidencePoint(
-                at=at,
-                labels=summary.labelled,
-                compared=summary.compared,
-                estimate=summary.difference(),
-                low=low,
-                high=high,
-                harm=max(0.0, summary.log_e_below(0.0)) / harm_at,
-                gain=max(0.0, summary.log_e_above(0.0)) / gain_at,
-            )
-        )
-    return points
-
-
-def _explained(trimtab: Trimtab, spec: AgentSpec) -> tuple[str, ...]:
-    rows = [row for row in trimtab.decisions.recent(JONAS, spec.agent, limit=20) if row.bundle is not None]
-    return tuple(trimtab.decisions.explain(JONAS, rows[-1].id).lines()) if rows else ()
-
-
-__all__ = ["POISON_DAY", "Accuracy", "Day", "EvidencePoint", "JudgeStory", "RolloutStory", "Story", "tell"]
+def _rollout(one: RolloutStory) -> dict[str, Any]:
+    return {
+        "challenger": one.rollout.challenger,
+        "champion": one.rollout.champion,
+        "state": one.state.value,
+        "poisoned": one.poisoned,
+        "decisions": one.decisions,
+        "discordant": one.discordant,
+        "labels": one.labels,
+        "true_difference": _difference(one.truth),
+        "by_guard": one.by_guard,
+        "reason": one.reason,
+        "events": [
+            {"at": event.at.isoformat(), "action": event.action, "share": event.share, "actor": event.actor}
+            for event in one.events
+        ],
+    }

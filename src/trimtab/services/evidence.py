@@ -35,8 +35,10 @@ def read(connection: Connection, rollout: Rollout) -> RolloutEvidence:
     return evidence
 
 
-def _paired(parts: dict[str, dict[str, Any]]) -> PairedSummary:
-    return PairedSummary.from_mapping(parts[PAIRED]) if PAIRED in parts else PairedSummary()
+def _paired(parts: dict[str, dict[str, Any]], rollout: Rollout) -> PairedSummary:
+    if PAIRED in parts:
+        return PairedSummary.from_mapping(parts[PAIRED])
+    return PairedSummary(planned_inclusion=rollout.plan.label_inclusion)
 
 
 def _step(parts: dict[str, dict[str, Any]], step: int) -> StepSummary:
@@ -72,7 +74,7 @@ def _fold_exposure(connection: Connection, rollout: Rollout, rows: Sequence[Any]
     parts = rollout_store.evidence(connection, rollout.id)
     both = [key for key in new if None not in choices[key]]
     differing = sum(choices[key][1] != choices[key][2] for key in both)
-    paired = _paired(parts).add_compared(len(both), differing)
+    paired = _paired(parts, rollout).add_compared(len(both), differing)
     rollout_store.put_evidence(connection, rollout.id, PAIRED, paired.to_mapping())
     by_step: dict[int, list[str]] = defaultdict(list)
     for key in new:
@@ -136,7 +138,9 @@ def fold_answer(
     x = int(row.canary_label == answer) - int(row.baseline_label == answer)
     if not rollout_store.pair_key(connection, rollout_id, key, x=x, inclusion=inclusion, at=at):
         return False
-    paired = _paired(rollout_store.evidence(connection, rollout_id)).add(x=x, inclusion=inclusion, judged=row.judged)
+    paired = _paired(rollout_store.evidence(connection, rollout_id), rollout).add(
+        x=x, inclusion=inclusion, judged=row.judged
+    )
     rollout_store.put_evidence(connection, rollout_id, PAIRED, paired.to_mapping())
     return True
 
@@ -146,7 +150,8 @@ def fold_judged(connection: Connection, rollout_id: str, posteriors: Mapping[str
 
     `posteriors`: key -> label -> probability by the consensus, for keys that have no answer yet.
     """
-    if rollout_store.get(connection, rollout_id) is None:
+    rollout = rollout_store.get(connection, rollout_id)
+    if rollout is None:
         return
     rollout_store.lock(connection, rollout_id)
     expected = {}
@@ -156,18 +161,30 @@ def fold_judged(connection: Connection, rollout_id: str, posteriors: Mapping[str
             expected[key] = posteriors[key].get(arms[0], 0.0) - posteriors[key].get(arms[1], 0.0)
     taken = rollout_store.judge_keys(connection, rollout_id, expected)
     if taken:
-        paired = _paired(rollout_store.evidence(connection, rollout_id))
+        paired = _paired(rollout_store.evidence(connection, rollout_id), rollout)
         for key in sorted(taken):
             paired = paired.add_judged(expected[key])
         rollout_store.put_evidence(connection, rollout_id, PAIRED, paired.to_mapping())
 
 
-def paired_history(connection: Connection, rollout_id: str) -> list[tuple[datetime, PairedSummary]]:
+def fold_inclusion(connection: Connection, rollout_id: str, least: float) -> None:
+    """Tell the evidence, before any answer, the smallest probability with which a discordant key could be drawn."""
+    rollout = rollout_store.get(connection, rollout_id)
+    if rollout is None:
+        return
+    rollout_store.lock(connection, rollout_id)
+    before = _paired(rollout_store.evidence(connection, rollout_id), rollout)
+    after = before.add_compared(0, 0, least_inclusion=least)
+    if after != before:
+        rollout_store.put_evidence(connection, rollout_id, PAIRED, after.to_mapping())
+
+
+def paired_history(connection: Connection, rollout: Rollout) -> list[tuple[datetime, PairedSummary]]:
     """How the paired evidence grew, folded again label by label: for drawing, never for deciding."""
-    keys = rollout_store.all_keys(connection, rollout_id)
+    keys = rollout_store.all_keys(connection, rollout.id)
     met = [(row.met_at, 0, row) for row in keys if row.canary_label is not None and row.baseline_label is not None]
     answered = [(row.paired_at, 1, row) for row in keys if row.paired_at is not None]
-    summary = PairedSummary()
+    summary = PairedSummary(planned_inclusion=rollout.plan.label_inclusion)
     history = []
     for at, kind, row in sorted([*met, *answered], key=lambda one: (one[0], one[1], one[2].key)):
         if kind == 0:

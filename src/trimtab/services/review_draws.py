@@ -62,6 +62,7 @@ def draw_questions(context: Context, actor: Actor, agent: str, budget: int, disc
             np.random.default_rng(seed_of("sample", agent, at.isoformat())),
             discordant=discordant,
         )
+        _fold_inclusion(connection, rows, sample)
         items = _items(context, agent, rows, unsure, sample, at)
         queued = review_store.enqueue(connection, items)
         settings_store.write(connection, switch, at.isoformat(), at=at, by=actor.name)
@@ -146,6 +147,16 @@ def _own_posterior(connection: Connection, spec: AgentSpec, rows: Sequence[Any])
         posterior = posterior_matrix(bundle, columns_from_values(bundle.features, vectors))
         own[places] = posterior[:, [bundle.labels.index(label) for label in spec.labels]]
     return own
+
+
+def _fold_inclusion(connection: Connection, rows: Sequence[Any], sample: Sample) -> None:
+    """How likely the least likely discordant key was to be asked about: the guard's bets must know before the answer."""
+    least: dict[str, float] = {}
+    for row, inclusion in zip(rows, sample.inclusion.tolist(), strict=True):
+        if row.discordant and row.rollout_id is not None and inclusion > 0:
+            least[row.rollout_id] = min(inclusion, least.get(row.rollout_id, 1.0))
+    for rollout_id, value in sorted(least.items()):
+        evidence.fold_inclusion(connection, rollout_id, value)
 
 
 def _fold_judged(connection: Connection, spec: AgentSpec, rows: Sequence[Any], consensus: FloatArray) -> None:

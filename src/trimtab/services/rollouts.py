@@ -87,7 +87,7 @@ class Rollouts:
         """How a rollout's paired evidence grew, label by label."""
         actor.require(Right.READ)
         with reading(self._context.engine) as connection:
-            return evidence_service.paired_history(connection, get_rollout(connection, rollout_id).id)
+            return evidence_service.paired_history(connection, get_rollout(connection, rollout_id))
 
     def assess(self, actor: Actor, rollout_id: str) -> Assessment:
         """What the guard would say now; changes nothing."""

@@ -62,7 +62,7 @@ def append_audit(
 def add_signing_key(connection: Connection, *, key_id: str, public_key: str, at: datetime, by: str) -> bool:
     """Remember a public key; False when it is known already."""
     statement = insert_for(connection)(signing_keys).values(key_id=key_id, public_key=public_key, at=at, by=by)
-    return bool(connection.execute(statement.on_conflict_do_nothing()).rowcount)
+    return connection.execute(statement.on_conflict_do_nothing().returning(signing_keys.c.key_id)).first() is not None
 
 
 def signing_keys_in_order(connection: Connection) -> list[Row[Any]]:
@@ -74,7 +74,7 @@ def signed_packets(connection: Connection) -> Iterator[Any]:
     """Every packet with its signature, in order, streamed."""
     c = packets.c
     query = select(c.seq, c.sha256, c.body, c.key_id, c.signature).order_by(c.seq)
-    yield from connection.execution_options(yield_per=1000).execute(query)
+    yield from connection.execute(query, execution_options={"yield_per": 1000})
 
 
 def append_packet(
