@@ -155,6 +155,41 @@ def test_a_judge_below_chance_counts_against_its_own_verdict_in_log_odds() -> No
     assert hits(LogOdds().fit(table, some(gold, 100)).posterior(table), gold).mean() > 0.9
 
 
+def test_stacking_listens_less_to_a_judge_that_says_it_is_unsure() -> None:
+    rng = np.random.default_rng(0)
+    n = 1_200
+    gold = rng.integers(0, 2, n)
+    sure = rng.random((n, 3)) < 0.5
+    said = np.where(rng.random((n, 3)) < np.where(sure, 0.95, 0.5), gold[:, None], 1 - gold[:, None])
+
+    def table(confidence: np.ndarray | None) -> VerdictTable:
+        return VerdictTable.from_columns(
+            decisions=[f"d{i}" for i in range(n)],
+            judges=[JudgeVersion(judge=f"j{i}", version="1") for i in range(3)],
+            labels=("no", "yes"),
+            item=np.repeat(np.arange(n), 3),
+            judge=np.tile(np.arange(3), n),
+            label=said.ravel(),
+            confidence=confidence,
+        )
+
+    stated = table(np.where(sure, 0.9, 0.6).ravel())
+    silent = table(None)
+    known = some(gold, 200)
+    with_confidence, without = (
+        hits(Stacking().fit(t, known).posterior(t), gold)[known < 0].mean() for t in (stated, silent)
+    )
+    assert with_confidence > without + 0.03
+
+
+def test_a_simpler_method_is_used_alone_once_it_is_shown_to_be_as_good() -> None:
+    table, gold = panel([0.7, 0.7, 0.7], n=3_000)
+    choice = choose_consensus(table, gold, np.random.default_rng(0))
+    assert choice.name == "majority vote"
+    assert [score.share for score in choice.scores][0] == 1.0
+    assert not choice.fell_back
+
+
 def test_dawid_skene_learns_from_unlabelled_items_when_judges_are_independent() -> None:
     table, gold = panel([0.75] * 3 + [0.4] * 6, n=1_500, seed=3)
     known = some(gold, 15)

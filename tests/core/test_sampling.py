@@ -47,7 +47,7 @@ def test_probabilities_are_positive_sum_to_the_budget_and_rise_with_uncertainty(
 @pytest.mark.parametrize("grouped", [False, True], ids=["single", "grouped"])
 def test_horvitz_thompson_is_unbiased_and_stated_probabilities_are_realised(spread: bool, grouped: bool) -> None:
     rng = np.random.default_rng(7)
-    n, draws = 60, 4_000
+    n, draws = 60, 2_500
     score = rng.random(n) ** 2
     value = score + rng.random(n)
     group = rng.integers(0, 40, n) if grouped else None
@@ -66,7 +66,7 @@ def test_horvitz_thompson_is_unbiased_and_stated_probabilities_are_realised(spre
 
 def test_the_audit_slice_is_uniform_although_the_draw_is_not() -> None:
     rng = np.random.default_rng(1)
-    n, draws = 50, 4_000
+    n, draws = 50, 2_500
     score = np.linspace(0, 1, n)
     audited = np.zeros(n)
     for _ in range(draws):

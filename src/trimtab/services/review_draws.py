@@ -150,7 +150,7 @@ def _own_posterior(connection: Connection, spec: AgentSpec, rows: Sequence[Any])
 
 
 def _fold_inclusion(connection: Connection, rows: Sequence[Any], sample: Sample) -> None:
-    """How likely the least likely discordant key was to be asked about: the guard's bets must know before the answer."""
+    """How likely the least likely discordant key was to be asked about: the bets must know before the answer."""
     least: dict[str, float] = {}
     for row, inclusion in zip(rows, sample.inclusion.tolist(), strict=True):
         if row.discordant and row.rollout_id is not None and inclusion > 0:

@@ -106,8 +106,8 @@ def labels_worth_asking(
     `worth` = cost of a label / cost of a wrong decision left standing. P(wrong | uncertainty) is fitted on the answered
     items, (m,) uncertainty and (m,) wrong, weighted by 1/π with their inclusion `probability` (m,); None: uniform, as
     in the audit slice. The fit is `fit_recalibration` read for errors: constant, logistic or monotone by
-    cross-validation, applied to the (n,) `open_uncertainty`. The error rate's interval is Wilson's at the effective sample size (Σw)²/Σw²
-    (Kish 1965); it holds for one look, and the advice is an estimate, not a bound.
+    cross-validation; it is applied to the (n,) `open_uncertainty`. The error rate's interval is Wilson's at the
+    effective sample size (Σw)²/Σw² (Kish 1965); it holds for one look, and the advice is an estimate, not a bound.
 
     Fewer than 20 answers: every figure None. No open decision: stop. Raises InvalidStatisticError for values outside
     their domain.

@@ -18,6 +18,7 @@ from trimtab.core.judges.verdicts import NO_LABEL, FloatArray, IntArray, Verdict
 from trimtab.errors import InvalidStatisticError
 
 MIN_LABELS = 10  # human labels below which nothing is compared and the documented weighted vote is used
+_AS_GOOD = 0.01  # nats of log loss that a simpler method may lose
 _DROPPED_BELOW = 0.05  # share of the blend that a method must reach to be worth reading
 
 
@@ -88,10 +89,10 @@ def choose_consensus(
 
     `gold`: (n_items,), human and gold labels only, NO_LABEL elsewhere. Each method is fitted `folds` times without a
     stratified fold of the labels and scored on it; its posterior is tempered (one temperature per method); the shares
-    of a linear pool maximise the held-out likelihood; methods below 5 % are dropped, and when one is left it is used
-    under its own name. The result is compared with majority vote on the same held-out labels: when it is less accurate
-    by more than one paired standard error, or less accurate with the higher log loss, majority vote is used and the
-    reason says so.
+    of a linear pool maximise the held-out likelihood; methods below 5 % are dropped. The simplest single method that is
+    shown to be as good (its log loss at most .01 above the pool's, by two paired standard errors) is used instead of the
+    pool. The result is compared with majority vote on the same held-out labels: when it is less accurate with the higher
+    log loss, or less accurate by more than two paired standard errors, majority vote is used and the reason says so.
 
     `survey_weight`: (n_items,) > 0, 1/π of how the labelled items were chosen: scores then speak of all items. `rng`
     draws the folds and, above `max_items` items, which of them the fit learns from (labelled ones first); the posterior
@@ -133,7 +134,7 @@ def choose_consensus(
     held_out = np.stack([_held_out(method, table, answers, fold, folds)[labelled] for method in rivals])
     temperatures = [best_temperature(posterior, right, weight) for posterior in held_out]
     held_out = np.stack([tempered(p, t) for p, t in zip(held_out, temperatures, strict=True)])
-    shares = _shares(held_out, right, weight)
+    shares = _simplest(held_out, _shares(held_out, right, weight), right, weight)
     total = float(weight.sum())
     scores = tuple(
         MethodScore(
@@ -148,7 +149,8 @@ def choose_consensus(
     pooled = np.empty_like(held_out[0])  # each fold by shares that it had no part in, so that nothing is flattered
     for f in range(folds):
         out = fold[labelled] == f
-        pooled[out] = np.tensordot(_shares(held_out[:, ~out], right[~out], weight[~out]), held_out[:, out], axes=1)
+        learned = shares if shares.max() == 1.0 else _shares(held_out[:, ~out], right[~out], weight[~out])
+        pooled[out] = np.tensordot(learned, held_out[:, out], axes=1)
     majority_raw = _held_out(MajorityVote(), table, answers, fold, folds)[labelled]
     majority_temperature = best_temperature(majority_raw, right, weight)
     majority = tempered(majority_raw, majority_temperature)
@@ -156,7 +158,7 @@ def choose_consensus(
     mean_gain = float(weight @ gain) / total
     error = float(np.sqrt(weight**2 @ (gain - mean_gain) ** 2)) / total
     worse_loss = _log_loss(pooled, right, weight) > _log_loss(majority, right, weight) + 1e-9
-    fell_back = mean_gain < -error or (mean_gain < 0 and worse_loss)
+    fell_back = mean_gain < -2 * error or (mean_gain < 0 and worse_loss)
     if fell_back:
         part = BlendPart(share=1.0, temperature=majority_temperature, fitted=MajorityVote().fit(table, answers))
         name, used = MajorityVote().name, majority
@@ -205,6 +207,20 @@ def _shares(held_out: FloatArray, answers: IntArray, weight: FloatArray) -> Floa
     kept = np.where(shares < min(_DROPPED_BELOW, float(shares.max())), 0.0, shares)
     result: FloatArray = kept / kept.sum()
     return result
+
+
+def _simplest(held_out: FloatArray, shares: FloatArray, answers: IntArray, weight: FloatArray) -> FloatArray:
+    """All of the shares to the first (simplest) method that is shown to be as good as the pool; else as they are."""
+    losses = -np.log(np.maximum(held_out[:, np.arange(len(answers)), answers], 1e-6))
+    pool = -np.log(np.maximum(np.tensordot(shares, held_out, axes=1)[np.arange(len(answers)), answers], 1e-6))
+    total = float(weight.sum())
+    for i, loss in enumerate(losses):
+        excess = float(weight @ (loss - pool)) / total
+        error = float(np.sqrt(weight**2 @ (loss - pool - excess) ** 2)) / total
+        if excess + 2 * error <= _AS_GOOD:
+            alone: FloatArray = np.eye(len(shares))[i]
+            return alone
+    return shares
 
 
 def _log_loss(posterior: FloatArray, answers: IntArray, weight: FloatArray) -> float:
