@@ -32,6 +32,7 @@ class Commands(LazyGroup):
         "resume": "trimtab.cli.loop:resume",
         "audit": "trimtab.cli.history:audit",
         "verify": "trimtab.cli.history:verify",
+        "signing": "trimtab.cli.signing:signing",
         "settings": "trimtab.cli.settings:settings",
         "db": "trimtab.cli.database:database",
     }

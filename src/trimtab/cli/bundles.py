@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trimtab.cli.command import command, group
-from trimtab.cli.plain import short, when
+from trimtab.cli.plain import moment, short, when
 from trimtab.cli.session import Session
 from trimtab.errors import InvalidInputError
 
@@ -187,3 +187,34 @@ def rollback(
     with session.open() as (trimtab, actor):
         pointer = trimtab.bundles.rollback(actor, agent, steps=steps, reason=reason)
     session.show(pointer, lambda out: out.good(f"{agent}: {short(pointer.champion)} serves again"))
+
+
+@command(bundles, "replay")
+def replay(
+    session: Session,
+    agent: Agent,
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle that would take over.")],
+    against: Annotated[
+        str, typer.Option("--against", metavar="NAME", help="The one it would take over from.")
+    ] = "champion",
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Decisions from then on, ISO 8601; else all.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Decisions before then.")] = None,
+    where: Annotated[
+        str | None,
+        typer.Option("--where", metavar="SLICE", help="'FEATURE <= 3', 'FEATURE > 3' or 'FEATURE = value' only."),
+    ] = None,
+) -> None:
+    """Run two bundles over logged decisions: what would have changed, and what people say about that."""
+    from trimtab.cli.output import work
+    from trimtab.cli.replay_text import show_replay
+
+    first = None if since is None else moment(since, "since")
+    last = None if until is None else moment(until, "until")
+    with session.open() as (trimtab, actor):
+        found = work(
+            "replaying",
+            lambda: trimtab.replays.run(actor, agent, bundle, against=against, since=first, until=last, where=where),
+        )
+    session.show(found, lambda out: show_replay(out, found.to_mapping()))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trimtab.cli.command import command, group
-from trimtab.cli.plain import to_json, when
+from trimtab.cli.plain import moment, to_json, when
 from trimtab.cli.session import Session
-from trimtab.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from trimtab.cli.output import Output
@@ -84,21 +82,13 @@ def run(
     from trimtab.core.rights import Right
     from trimtab.jobs import run_job
 
-    due_at = None if due is None else _moment(due)
+    due_at = None if due is None else moment(due, "due")
     with session.open() as (trimtab, actor):
         actor.require(Right.RUN_JOBS)
         report = work(f"running {name}", lambda: run_job(trimtab, name, due_at=due_at, worker=_worker()))
     session.show(report, lambda out: _show_report(out, report))
     if report.error is not None:
         raise typer.Exit(GATE_SAID_NO)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidInputError(f"due: {text!r:.60} is no ISO 8601 time, such as 2026-01-31T02:00") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _show_report(out: Output, report: JobReport) -> None:

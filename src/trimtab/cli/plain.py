@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from trimtab.errors import InvalidInputError
+
 # Escape sequences that a terminal would obey: CSI, OSC (titles, links), and the short ones.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)|[ -/]*[0-~])|\x9b[0-?]*[@-~]")
 
@@ -67,6 +69,15 @@ def when(at: datetime | str | None) -> str:
         return "–"
     moment = datetime.fromisoformat(at) if isinstance(at, str) else at
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def moment(text: str, what: str) -> datetime:
+    """A moment that a person wrote in ISO 8601; UTC where no zone is said. Raises InvalidInputError naming `what`."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInputError(f"{what}: {text!r:.60} is no ISO 8601 time, such as 2026-01-31T02:00") from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -54,6 +54,7 @@ def show_proposal(out: Output, found: Proposal) -> None:
     """A proposal with its evidence: the diff, the held-out report, and whether it was replayed."""
     from trimtab.cli.bundle_text import show_report
     from trimtab.cli.bundles import show_diff
+    from trimtab.cli.replay_text import show_replay
 
     out.line(f"proposal {found.id}", "bold")
     out.fields(
@@ -76,9 +77,7 @@ def show_proposal(out: Output, found: Proposal) -> None:
     if found.evidence.get("replay") is None:
         out.bad("NO REPLAY EVIDENCE: nobody has looked at which logged decisions would have changed")
     else:
-        from trimtab.cli.plain import to_json
-
-        out.line(to_json(found.evidence["replay"]))
+        show_replay(out, found.evidence["replay"])
 
 
 @command(proposals, "list")

@@ -1,7 +1,7 @@
 """Canonical JSON and its SHA-256: the one spelling under which bundles, packets and audit entries are named.
 
-Keys sorted, no spaces, UTF-8, no NaN or infinity, floats in Python's shortest round-trip form: the rules of RFC 8785
-for the values that Trimtab writes (integers beyond 2**53 and lone surrogates never occur in them).
+Keys sorted by code point, no spaces, UTF-8, no NaN or infinity, floats in Python's shortest round-trip form (so 1.0 is
+written `1.0`, where RFC 8785 would write `1`). docs/reference/bundle-format.md states it for other languages.
 """
 
 from __future__ import annotations

@@ -90,9 +90,9 @@ def choose_consensus(
     `gold`: (n_items,), human and gold labels only, NO_LABEL elsewhere. Each method is fitted `folds` times without a
     stratified fold of the labels and scored on it; its posterior is tempered (one temperature per method); the shares
     of a linear pool maximise the held-out likelihood; methods below 5 % are dropped. The simplest single method that is
-    shown to be as good (its log loss at most .01 above the pool's, by two paired standard errors) is used instead of the
-    pool. The result is compared with majority vote on the same held-out labels: when it is less accurate with the higher
-    log loss, or less accurate by more than two paired standard errors, majority vote is used and the reason says so.
+    shown to be as good (log loss plus two paired standard errors at most .01 above the pool's) is used instead of it.
+    The result is compared with majority vote on the same held-out labels: when it is less accurate with the higher log
+    loss, or less accurate by more than two paired standard errors, majority vote is used and the reason says so.
 
     `survey_weight`: (n_items,) > 0, 1/π of how the labelled items were chosen: scores then speak of all items. `rng`
     draws the folds and, above `max_items` items, which of them the fit learns from (labelled ones first); the posterior
