@@ -14,9 +14,11 @@ from sqlalchemy.engine import make_url
 from trimtab.clock import Clock, SystemClock
 from trimtab.plugins.signing import load_or_create
 from trimtab.services.agents import Agents
+from trimtab.services.api_keys import ApiKeys
 from trimtab.services.bundles import Bundles
 from trimtab.services.context import Context
 from trimtab.services.decisions import Decisions
+from trimtab.services.health import Health
 from trimtab.services.history import History
 from trimtab.services.judges import Judges
 from trimtab.services.labels import Labels
@@ -67,6 +69,8 @@ class Trimtab:
     history: History
     signing: Signing
     loop: Loop
+    api_keys: ApiKeys
+    health: Health
 
     @property
     def engine(self) -> Engine:
@@ -113,4 +117,6 @@ def build(
         history=History(context),
         signing=Signing(context, signing_key_path(settings)),
         loop=Loop(context),
+        api_keys=ApiKeys(context),
+        health=Health(context),
     )

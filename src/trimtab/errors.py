@@ -132,3 +132,25 @@ class SchemaVersionError(StorageError):
     """The database was written by another version of Trimtab."""
 
     code = "schema_version"
+
+
+class UnauthenticatedError(TrimtabError):
+    """Nobody is known who asks: no key was given, or one that is unknown, revoked or expired."""
+
+    code = "unauthenticated"
+    status = 401
+    exit_code = 4
+
+
+class TooLargeError(InvalidInputError):
+    """More was sent at once than one request may carry; nothing was stored."""
+
+    code = "too_large"
+    status = 413
+
+
+class UnsupportedMediaError(InvalidInputError):
+    """The body is in a form or an encoding that is not understood; nothing was stored."""
+
+    code = "unsupported_media"
+    status = 415

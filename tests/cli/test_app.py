@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +12,11 @@ from rich.cells import cell_len
 from scripts.make_cli_reference import CLI_PAGE, SETTINGS_PAGE, commands, render_cli, render_settings
 from tests.cli.steps import Cli
 
+import trimtab
 from trimtab.cli.command import EXIT_UNEXPECTED, guarded
 from trimtab.errors import ConflictError, ForbiddenError, InvalidInputError, StorageError, TrimtabError
 
+SOURCE = Path(trimtab.__file__).parent
 LEAVES = [(path, command) for path, command in commands() if not hasattr(command, "list_commands")]
 
 
@@ -32,14 +36,30 @@ def test_the_commands_of_the_loop_are_all_there() -> None:
         "labels": "load import gold stats conflicts",
         "judges": "weights update history agreement",
         "reviews": "sample queue claim answer skip reopen stats work",
-        "bundles": "train list show diff upload export rollback",
+        "bundles": "train list show diff upload export rollback replay",
         "proposals": "create list show propose approve reject withdraw apply",
         "rollouts": "list show tick advance promote rollback hold resume abort packet",
         "jobs": "list run due history",
         "db": "migrate check",
+        "signing": "keys rotate",
     }
     wanted = {f"{group} {verb}" for group, verbs in groups.items() for verb in verbs.split()}
     assert wanted | {"status", "decide", "pause", "resume", "audit", "verify", "settings"} <= paths
+
+
+def test_every_command_that_a_text_of_the_program_names_exists() -> None:
+    paths = {path for path, _ in commands()}
+    groups = {path for path, command in commands() if hasattr(command, "list_commands")}
+    wrong = []
+    for source in sorted(SOURCE.rglob("*.py")):
+        text = source.read_text(encoding="utf-8")
+        for top, verb in re.findall(r"\b(trimtab [a-z]+)(?: ([a-z]+))?", text):
+            if top in groups and verb and f"{top} {verb}" not in paths:
+                wrong.append(f"{source.name}: {top} {verb}")
+        for top in re.findall(r"(?:with|run|see|next|now|one|again|it|undo): (trimtab [a-z]+)", text):
+            if top not in paths:
+                wrong.append(f"{source.name}: {top}")
+    assert wrong == []
 
 
 def test_the_reference_pages_say_what_the_commands_and_settings_say() -> None:

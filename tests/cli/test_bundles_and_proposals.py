@@ -81,10 +81,42 @@ def test_a_proposer_may_not_approve_and_somebody_else_may(trained: Cli, candidat
 
 def test_a_proposal_without_replay_says_so_in_red(trained: Cli, candidate: str) -> None:
     proposal = trained.proposed(candidate)
+    assert trained.json("proposals", "show", proposal)["evidence"]["replay"] is None
     shown = trained.run("proposals", "show", proposal).stdout
-    if trained.json("proposals", "show", proposal)["evidence"]["replay"] is None:
-        assert "NO REPLAY EVIDENCE" in shown
+    assert "NO REPLAY EVIDENCE" in shown
     assert "coefficient links" in shown
+    assert "without replay" in trained.run("proposals", "approve", proposal, "--as", "ben").stdout
+
+
+def test_a_replay_shows_which_logged_decisions_would_change_and_is_part_of_a_proposal(
+    trained: Cli, candidate: str
+) -> None:
+    trained.run("decide", "triage", "--file", "mails.csv", "--ignore", "label")
+    trained.run("labels", "gold", "triage", "mails.csv")
+    trained.run("labels", "load")
+    found = trained.json("bundles", "replay", "triage", candidate)
+    assert found["compared"] == 120
+    assert found["flips"] == found["labelled_flips"] == found["better"] + found["worse"] > 0
+    assert sum(map(sum, found["flip_matrix"])) == 120
+    shown = trained.run("bundles", "replay", "triage", candidate).stdout
+    for word in ("would come out differently", "difference in quality", "slices, the worst first", "better: a person"):
+        assert word in shown
+    proposal = trained.proposed(candidate)
+    assert trained.json("proposals", "show", proposal)["evidence"]["replay"]["flips"] == found["flips"]
+    assert "would come out differently" in trained.run("proposals", "show", proposal).stdout
+
+
+def test_a_replay_of_a_slice_or_a_range_compares_only_that_and_nothing_is_not_nought(
+    trained: Cli, candidate: str
+) -> None:
+    trained.run("decide", "triage", "--file", "mails.csv", "--ignore", "label")
+    few = trained.json("bundles", "replay", "triage", candidate, "--where", "links <= 1")
+    assert 0 < few["compared"] < 120
+    none = ("bundles", "replay", "triage", candidate, "--until", "2020-01-01")
+    assert trained.json(*none)["difference"] is None
+    assert "nothing was compared" in trained.run(*none).stdout
+    assert "where" in trained.error("bundles", "replay", "triage", candidate, "--where", "odd", code=2)["message"]
+    assert "since" in trained.error("bundles", "replay", "triage", candidate, "--since", "once", code=2)["message"]
 
 
 def test_an_id_may_be_shortened_to_what_is_unique(trained: Cli, candidate: str) -> None:

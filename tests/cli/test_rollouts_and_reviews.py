@@ -61,14 +61,31 @@ def test_an_ended_rollout_leaves_the_champion(live: Cli, verb: str, state: str) 
     assert live.champion() == before
 
 
-def test_a_packet_is_written_checked_and_an_edit_is_seen(live: Cli) -> None:
+def test_a_packet_is_written_and_checked_without_the_database_and_an_edit_is_seen(live: Cli) -> None:
     name = live.json("rollouts", "show")["packets"][0]
     live.run("rollouts", "packet", name[:10], "--out", "packet.json")
-    assert live.json("verify", "--packets", "packet.json")["holds"] is True
+    checked = live.json("verify", "--packets", "packet.json", "--db", "sqlite:///nowhere.db")
+    assert (checked["holds"], checked["packets"][0]["signature_holds"]) == (True, None)
+    assert "signatures were not checked" in live.run("verify", "--packets", "packet.json").stdout
     path = live.folder / "packet.json"
     path.write_text(path.read_text().replace('"start"', '"promote"'))
     assert live.json("verify", "--packets", "packet.json", code=1)["holds"] is False
+    assert "was changed" in live.run("verify", "--packets", "packet.json", code=1).stdout
     assert live.error("verify", "--packets", live.file("x.json", "{}"), code=2)["code"] == "invalid_input"
+
+
+def test_a_packet_s_signature_is_checked_with_the_published_key(live: Cli) -> None:
+    name = live.json("rollouts", "show")["packets"][0]
+    live.run("rollouts", "packet", name, "--out", "packet.json")
+    old = live.json("signing", "keys")["keys"][0]["public_key"]
+    check = ("verify", "--packets", "packet.json", "--public-key")
+    assert live.json(*check, old)["packets"][0]["signature_holds"] is True
+    new = live.json("signing", "rotate")["public_key"]
+    assert live.json(*check, new, code=1)["packets"][0]["signature_holds"] is False
+    assert "not signed with that key" in live.run(*check, "nonsense", code=1).stdout
+    assert [one["public_key"] for one in live.json("signing", "keys")["keys"]] == [old, new]
+    assert old in live.run("signing", "keys").stdout
+    assert live.json("verify")["holds"] is True
 
 
 def test_a_question_is_claimed_answered_and_does_not_come_back(live: Cli) -> None:

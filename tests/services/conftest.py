@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.services.steps import START, open_trimtab
@@ -15,8 +16,8 @@ def clock() -> SimulatedClock:
 
 
 @pytest.fixture
-def trimtab(database_url: str, clock: SimulatedClock) -> Iterator[Trimtab]:
+def trimtab(database_url: str, clock: SimulatedClock, tmp_path: Path) -> Iterator[Trimtab]:
     """The services over a fresh database of either kind, on a clock that is set by hand."""
-    built = open_trimtab(database_url, clock)
+    built = open_trimtab(database_url, clock, signing_key=str(tmp_path / "signing-key.pem"))
     yield built
     built.close()

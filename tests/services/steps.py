@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -47,8 +47,10 @@ QUICK = GuardPlan(
 )
 
 
-def open_trimtab(url: str, clock: SimulatedClock, **settings: Any) -> Trimtab:
-    return build(Settings(database_url=url, **settings), clock=clock, migrate=False)
+def open_trimtab(url: str, clock: SimulatedClock, *, seed: int = 7, **settings: Any) -> Trimtab:
+    """The services over a database of the present schema; ids, and with them who is a canary, follow from the seed."""
+    chance = random.Random(seed).randbytes
+    return build(Settings(database_url=url, **settings), clock=clock, randomness=chance, migrate=False)
 
 
 # ---- agents and bundles: mail with at least `links` links is spam ----
@@ -308,4 +310,4 @@ def at_once(*actions: Callable[[], Any]) -> list[Any]:
 
 def twin(trimtab: Trimtab, url: str, clock: SimulatedClock) -> Trimtab:
     """Another process over the same database, as far as the database can tell."""
-    return replace(open_trimtab(url, clock), settings=trimtab.settings)
+    return open_trimtab(url, clock, seed=8, signing_key=trimtab.settings.signing_key)

@@ -15,8 +15,8 @@ class Commands(LazyGroup):
     """Every command in the order in which the loop turns."""
 
     sources: ClassVar[Mapping[str, str]] = {
-        "demo": "trimtab.demo.command:demo",
-        "serve": "trimtab.server.command:serve",
+        "demo": "trimtab.cli.demo:demo",
+        "serve": "trimtab.cli.serve:serve",
         "status": "trimtab.cli.loop:status",
         "agents": "trimtab.cli.agents:agents",
         "decide": "trimtab.cli.decide:decide",

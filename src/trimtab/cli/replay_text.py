@@ -59,8 +59,8 @@ def show_replay(out: Output, found: Mapping[str, Any]) -> None:
         if examples:
             out.heading(f"{kind}: {meaning}")
             out.table(
-                ("key", "now", "then", "answer", "id"),
-                [(o["key"], o["before"], o["after"], o["answer"] or "–", o["decision_id"]) for o in examples],
+                ("key", "now", "then", "answer"),
+                [(o["key"], o["before"], o["after"], o["answer"] or "–") for o in examples],
             )
 
 

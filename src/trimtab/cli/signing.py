@@ -23,7 +23,7 @@ def keys(session: Session) -> None:
     def render(out: Output) -> None:
         out.table(
             ("first used", "by", "key id", "public key"),
-            [(when(row.created_at), row.created_by, short(row.key_id), row.public_key) for row in found],
+            [(when(row.at), row.by, short(row.key_id), row.public_key) for row in found],
             empty="nothing was signed yet; the key is registered with the first packet",
         )
 

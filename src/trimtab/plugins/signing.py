@@ -77,6 +77,14 @@ def _create(path: Path) -> None:
         draft.unlink()
 
 
+def key_fits(public_key: str, key_id: str) -> bool:
+    """Whether `public_key` (base64) is the key that `key_id` names."""
+    try:
+        return hashlib.sha256(base64.b64decode(public_key, validate=True)).hexdigest() == key_id
+    except ValueError:
+        return False
+
+
 def signature_holds(public_key: str, body: bytes, signature: str) -> bool:
     """Whether `signature` (base64) over `body` was made with the private half of `public_key` (base64)."""
     try:

@@ -13,6 +13,7 @@ from trimtab.core.assignment import Arm
 from trimtab.core.evidence.outcomes import KeySums, Outcome, StepSummary
 from trimtab.core.evidence.paired import PairedSummary
 from trimtab.core.guard import RolloutEvidence
+from trimtab.store import events as event_store
 from trimtab.store import rollouts as rollout_store
 from trimtab.store.rollouts import Rollout
 
@@ -46,6 +47,13 @@ def _step(parts: dict[str, dict[str, Any]], step: int) -> StepSummary:
     return StepSummary.from_mapping(parts[part]) if part in parts else StepSummary()
 
 
+def choices_of(decision: Any) -> tuple[str | None, str | None]:
+    """What (canary, baseline) chose on a decision, whichever of them served it."""
+    if decision.arm == Arm.CANARY:
+        return decision.label, decision.shadow_label
+    return decision.shadow_label, decision.label
+
+
 def fold_decisions(connection: Connection, decisions: Sequence[Any]) -> None:
     """Count newly exposed keys and what both arms chose for them. `decisions`: new rows, in the order of time."""
     by_rollout: dict[str, list[Any]] = defaultdict(list)
@@ -64,10 +72,7 @@ def _fold_exposure(connection: Connection, rollout: Rollout, rows: Sequence[Any]
     first: dict[str, Any] = {}
     for row in rows:
         first.setdefault(row.key, row)
-    choices = {
-        key: (row.at, row.label, row.shadow_label) if row.arm == Arm.CANARY else (row.at, row.shadow_label, row.label)
-        for key, row in first.items()
-    }
+    choices = {key: (row.at, *choices_of(row)) for key, row in first.items()}
     new = rollout_store.meet_keys(connection, rollout.id, choices)
     if not new:
         return
@@ -125,15 +130,22 @@ def _fold_arm_outcomes(connection: Connection, rollout: Rollout, rows: Sequence[
 
 
 def fold_answer(
-    connection: Connection, rollout_id: str, key: str, answer: str, *, inclusion: float, at: datetime
+    connection: Connection, rollout_id: str, key: str, answer: str, *, decision_id: str, inclusion: float, at: datetime
 ) -> bool:
-    """Let an independent answer judge both arms on a discordant key, once; False when it changes nothing."""
+    """Let an independent answer about a decision judge both arms on its discordant key, once.
+
+    False when it changes nothing, also where the arms chose otherwise on that decision than when they first met the
+    key: what is right for one says nothing about the other.
+    """
     rollout = rollout_store.get(connection, rollout_id)
-    if rollout is None:
+    decision = event_store.decision(connection, decision_id)
+    if rollout is None or decision is None:
         return False
     rollout_store.lock(connection, rollout_id)
     row = rollout_store.key_rows(connection, rollout_id, [key]).get(key)
     if row is None or row.canary_label is None or row.baseline_label is None or row.canary_label == row.baseline_label:
+        return False
+    if choices_of(decision) != (row.canary_label, row.baseline_label):
         return False
     x = int(row.canary_label == answer) - int(row.baseline_label == answer)
     if not rollout_store.pair_key(connection, rollout_id, key, x=x, inclusion=inclusion, at=at):
@@ -145,10 +157,12 @@ def fold_answer(
     return True
 
 
-def fold_judged(connection: Connection, rollout_id: str, posteriors: Mapping[str, Mapping[str, float]]) -> None:
+def fold_judged(
+    connection: Connection, rollout_id: str, posteriors: Mapping[str, tuple[Any, Mapping[str, float]]]
+) -> None:
     """Let the judges say what they expect of discordant keys: it narrows the estimate, and never decides alone.
 
-    `posteriors`: key -> label -> probability by the consensus, for keys that have no answer yet.
+    `posteriors`: key -> (the judged decision, label -> probability by the consensus), for keys without an answer yet.
     """
     rollout = rollout_store.get(connection, rollout_id)
     if rollout is None:
@@ -156,9 +170,11 @@ def fold_judged(connection: Connection, rollout_id: str, posteriors: Mapping[str
     rollout_store.lock(connection, rollout_id)
     expected = {}
     for key, row in rollout_store.key_rows(connection, rollout_id, sorted(posteriors)).items():
-        arms = (row.canary_label, row.baseline_label)
-        if None not in arms and arms[0] != arms[1]:
-            expected[key] = posteriors[key].get(arms[0], 0.0) - posteriors[key].get(arms[1], 0.0)
+        decision, posterior = posteriors[key]
+        canary, baseline = row.canary_label, row.baseline_label
+        if canary is None or baseline is None or canary == baseline or choices_of(decision) != (canary, baseline):
+            continue
+        expected[key] = posterior.get(canary, 0.0) - posterior.get(baseline, 0.0)
     taken = rollout_store.judge_keys(connection, rollout_id, expected)
     if taken:
         paired = _paired(rollout_store.evidence(connection, rollout_id), rollout)

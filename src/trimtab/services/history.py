@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from trimtab.core.chains import ChainReport
 from trimtab.core.rights import Actor, Right
 from trimtab.core.rollouts import EXPOSED_STATES, GuardPlan
 from trimtab.errors import ConflictError, InvalidPlanError, NotFoundError
-from trimtab.plugins.signing import signature_holds
+from trimtab.plugins.signing import key_fits, signature_holds
 from trimtab.services.context import Context, is_hash_prefix, is_id
 from trimtab.store import agents as agent_store
 from trimtab.store import bundles as bundle_store
@@ -92,7 +91,7 @@ def _signature_problems(connection: Connection) -> list[str]:
         where = f"packet {row.seq} ({row.sha256[:12]})"
         if row.signature is None:
             return [f"{where} is not signed"]
-        if row.key_id not in keys or hashlib.sha256(base64.b64decode(keys[row.key_id])).hexdigest() != row.key_id:
+        if row.key_id not in keys or not key_fits(keys[row.key_id], row.key_id):
             return [f"{where} is signed with a key that is not known here ({str(row.key_id)[:12]})"]
         if not signature_holds(keys[row.key_id], row.body.encode(), row.signature):
             return [f"{where}: its signature does not belong to its text"]

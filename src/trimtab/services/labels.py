@@ -133,7 +133,15 @@ class Labels:
             )
             if item.key in answers and item.rollout_id is not None:
                 answer = answers[item.key].label
-                evidence.fold_answer(connection, item.rollout_id, item.key, answer, inclusion=item.inclusion, at=at)
+                evidence.fold_answer(
+                    connection,
+                    item.rollout_id,
+                    item.key,
+                    answer,
+                    decision_id=item.decision_id,
+                    inclusion=item.inclusion,
+                    at=at,
+                )
             review_store.move(connection, item, ReviewState.EXPIRED, at=at)
 
     def add_rows(

@@ -133,7 +133,15 @@ class Reviews:
                 )
                 _add_label(connection, self._context.new_id(), item, review_id, label, confidence, actor.name, at)
                 if item.rollout_id is not None:
-                    evidence.fold_answer(connection, item.rollout_id, item.key, label, inclusion=item.inclusion, at=at)
+                    evidence.fold_answer(
+                        connection,
+                        item.rollout_id,
+                        item.key,
+                        label,
+                        decision_id=item.decision_id,
+                        inclusion=item.inclusion,
+                        at=at,
+                    )
                 given = len(review_store.answers(connection, item.id))
                 action = ReviewAction.ANSWER if given >= item.reviewers_wanted else ReviewAction.ANSWER_MORE
                 moved = _move(connection, item, action, at, claimed_by=None, lease_until=None)
