@@ -28,11 +28,35 @@ def _trained_file(tmp_path_factory: pytest.TempPathFactory, _sqlite_template: Pa
     return folder / "trimtab.db"
 
 
+@pytest.fixture(scope="session")
+def _live_file(tmp_path_factory: pytest.TempPathFactory, _trained_file: Path) -> Path:
+    """The same later: a rollout runs, and both arms have decided on every mail."""
+    folder = tmp_path_factory.mktemp("live")
+    _copy(_trained_file, folder)
+    cli = Cli(url=f"sqlite:///{folder / 'trimtab.db'}", folder=folder)
+    bad = cli.json("bundles", "upload", "triage", cli.file("bad.json", rules_bundle("ham", 2)))["sha256"]
+    cli.applied(bad)
+    cli.run("decide", "triage", "--file", folder / "mails.csv", "--ignore", "label")
+    return folder / "trimtab.db"
+
+
+def _copy(database: Path, folder: Path) -> None:
+    for path in database.parent.iterdir():
+        if path.name.startswith("trimtab.db") or path.suffix == ".csv":  # the signing key lies beside the database
+            shutil.copyfile(path, folder / path.name)
+
+
 @pytest.fixture
 def trained(cli: Cli, _trained_file: Path) -> Cli:
     """The command line on a database where a champion serves and a trained bundle waits."""
-    shutil.copyfile(_trained_file, cli.folder / "trimtab.db")
-    shutil.copyfile(_trained_file.parent / "mails.csv", cli.folder / "mails.csv")
+    _copy(_trained_file, cli.folder)
+    return cli
+
+
+@pytest.fixture
+def live(cli: Cli, _live_file: Path) -> Cli:
+    """A rollout whose challenger decides the opposite of the champion on every mail with two links or more."""
+    _copy(_live_file, cli.folder)
     return cli
 
 

@@ -1,19 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.cli.steps import Cli, rules_bundle
+from tests.cli.steps import Cli
 
 from trimtab.cli.output import Output
 from trimtab.cli.plain import clean
-
-
-@pytest.fixture
-def live(trained: Cli) -> Cli:
-    """A rollout whose challenger decides the opposite of the champion on every mail with two links or more."""
-    bad = trained.json("bundles", "upload", "triage", trained.file("bad.json", rules_bundle("ham", 2)))["sha256"]
-    trained.applied(bad)
-    trained.run("decide", "triage", "--file", "mails.csv", "--ignore", "label")
-    return trained
 
 
 def test_a_live_rollout_shows_its_step_evidence_and_what_is_missing(live: Cli) -> None:
@@ -52,6 +43,41 @@ def test_a_person_can_hold_resume_and_end_a_rollout_and_must_say_why(live: Cli) 
     assert live.json("bundles", "rollback", "triage", "--reason", "not so sure")["champion"]
     reasons = [one["details"]["reason"] for one in live.json("rollouts", "show", "triage")["events"]]
     assert reasons[1:] == ["odd", "fine", "sure"]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("rollouts", "tick"), "triage: hold, now running at 50 %"),
+        (("rollouts", "list"), "running"),
+        (("rollouts", "hold", "triage", "--reason", "odd"), "held at 50 % (odd)"),
+        (("decisions", "daily", "triage"), "canary"),
+        (("decisions", "list", "triage"), "SPLIT"),
+        (("reviews", "sample"), "decisions looked at"),
+        (("reviews", "queue"), "no open questions"),
+        (("jobs", "list"), "daily at 02:00 UTC"),
+        (("jobs", "run", "load_feeds"), "succeeded"),
+        (("jobs", "due"), "guard_report"),
+        (("db", "check"), "rollouts"),
+        (("signing", "rotate"), "public key: "),
+        (("settings",), "TRIMTAB_DATABASE_URL"),
+        (("agents", "list"), "triage"),
+        (("judges", "weights", "triage"), "was measured yet"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_people_get_words_where_programs_get_json(live: Cli, command: tuple[str, ...], said: str) -> None:
+    for width in ("60", "200"):
+        assert said in live.run(*command, COLUMNS=width).stdout.replace("\n", " ")
+        if command[:2] in (("rollouts", "hold"), ("jobs", "due"), ("reviews", "sample")):
+            break  # doing it again is another answer
+
+
+def test_one_decision_is_shown_and_explained_to_people(live: Cli) -> None:
+    decision = live.json("decisions", "list", "triage", "--limit", 1)["decisions"][0]["id"]
+    assert "payload" in live.run("decisions", "show", decision).stdout
+    assert "with probability" in live.run("decisions", "explain", decision).stdout
+    assert live.error("decisions", "show", "x", code=3)["code"] == "not_found"
 
 
 @pytest.mark.parametrize(("verb", "state"), [("rollback", "rolled_back"), ("abort", "aborted")])

@@ -43,7 +43,7 @@ QUICK = GuardPlan(
     goal=Goal.BETTER,
     metrics=(Metric.QUALITY,),
     min_labels=5,
-    min_keys=10,
+    min_keys=5,
 )
 
 

@@ -267,7 +267,7 @@ def test_while_the_loop_is_paused_nothing_widens_and_harm_still_rolls_back(trimt
     assert (found.acted, ReasonCode.PAUSED in codes(found)) == (None, True)
     with pytest.raises(ConflictError, match="the loop is paused"):
         trimtab.rollouts.promote(OPERATOR, MAIL, reason="I want it now")
-    observe(trimtab, as_the_baseline_says, differing=60, prefix="later")
+    observe(trimtab, as_the_baseline_says, differing=40, prefix="later")
     assert tick(trimtab).acted is RolloutAction.ROLL_BACK
 
 
@@ -403,13 +403,13 @@ def test_only_what_is_held_resumes(trimtab: Trimtab) -> None:
 
 def test_late_labels_are_counted_and_flip_no_verdict(trimtab: Trimtab) -> None:
     rollout = agent_with_rollout(trimtab)
-    events = serve(trimtab, [4] * 40)
-    trimtab.reviews.sample(OPERATOR, budget=0, discordant_quota=40)
+    events = serve(trimtab, [4] * 12)
+    trimtab.reviews.sample(OPERATOR, budget=0, discordant_quota=12)
     trimtab.rollouts.roll_back(OPERATOR, MAIL, reason="a hunch")
     ended = trimtab.rollouts.get(VIEWER, rollout.id)
-    assert answer_all(trimtab, lambda payload: truth(payload["links"])) == 40
+    assert answer_all(trimtab, lambda payload: truth(payload["links"])) == 12
     accepted(trimtab, [outcome(event) for event in events])
-    assert trimtab.rollouts.evidence(VIEWER, rollout.id).paired.better == 40
+    assert trimtab.rollouts.evidence(VIEWER, rollout.id).paired.better == 12
     assert trimtab.rollouts.tick(SYSTEM) == []
     assert trimtab.rollouts.get(VIEWER, rollout.id) == ended
     assert served_hash(trimtab) == rollout.champion

@@ -33,6 +33,7 @@ class Commands(LazyGroup):
         "audit": "trimtab.cli.history:audit",
         "verify": "trimtab.cli.history:verify",
         "signing": "trimtab.cli.signing:signing",
+        "keys": "trimtab.cli.keys:keys",
         "settings": "trimtab.cli.settings:settings",
         "db": "trimtab.cli.database:database",
     }

@@ -14,7 +14,7 @@ from trimtab.cli.session import Session
 
 if TYPE_CHECKING:
     from trimtab.cli.output import Output
-    from trimtab.jobs import Job, JobReport
+    from trimtab.jobs import JobReport
 
 jobs = group("The regular work, run by hand, and its history.")
 
@@ -25,45 +25,21 @@ def _worker() -> str:
     return f"cli {socket.gethostname()}:{os.getpid()}"[:200]
 
 
-def _schedule(job: Job) -> str:
-    if job.at is not None:
-        return f"daily at {job.at:%H:%M} UTC"
-    minutes = (job.every.total_seconds() if job.every else 60) / 60
-    return "every minute" if minutes == 1 else f"every {minutes:g} minutes"
-
-
 @command(jobs, "list")
 def listing(session: Session) -> None:
     """Every job: when it is due, and when it last succeeded."""
-    from trimtab.core.rights import Right
-    from trimtab.jobs import JOBS
-    from trimtab.store import job_runs
-    from trimtab.store.engine import reading
+    from trimtab.jobs import statuses
 
     with session.open() as (trimtab, actor):
-        actor.require(Right.READ)
-        with reading(trimtab.engine) as connection:
-            last = {name: job_runs.last_success(connection, name) for name in JOBS}
-        now = trimtab.context.now()
-    document = [
-        {
-            "name": job.name,
-            "help": job.help,
-            "schedule": _schedule(job),
-            "last_due": job.last_due(now),
-            "last_success_due": last[job.name],
-            "runs_paused": job.runs_paused,
-        }
-        for job in JOBS.values()
-    ]
+        found = statuses(trimtab, actor)
 
     def render(out: Output) -> None:
         out.table(
             ("job", "does", "due", "last success for"),
-            [(o["name"], o["help"], o["schedule"], when(last[str(o["name"])])) for o in document],
+            [(one.name, one.help, one.schedule, when(one.last_success_due)) for one in found],
         )
 
-    session.show({"jobs": document}, render)
+    session.show({"jobs": found}, render)
 
 
 @command(jobs, "run")

@@ -114,13 +114,14 @@ def _check_writable(html: Path) -> None:
 
 def _again(options: Options, keep: Path | None) -> str:
     words = ["trimtab demo"]
-    if options.days != Options.days:
+    plain = Options()
+    if options.days != plain.days:
         words.append(f"--days {options.days}")
-    if options.seed != Options.seed:
+    if options.seed != plain.seed:
         words.append(f"--seed {options.seed}")
     if options.data is not None:
         words.append(f"--data {options.data}")
-        if options.label != Options.label:
+        if options.label != plain.label:
             words.append(f"--label {options.label}")
         if options.skip_bad_rows:
             words.append("--skip-bad-rows")
@@ -133,11 +134,10 @@ def _next(story: Story, options: Options, keep: Path | None) -> list[tuple[str, 
             (_again(options, Path("demo")), "the same, and its database stays"),
             ("trimtab demo --data FILE.csv --label COLUMN", "the same on your own table"),
         ]
-    db = f"trimtab --db sqlite:///{keep / DATABASE}"
-    commands = [(f"{db} status", "where the loop stands")]
+    commands = [(f"export TRIMTAB_DATABASE_URL=sqlite:///{(keep / DATABASE).resolve()}", ""), ("trimtab status", "")]
     if story.rollouts:
         worst = next((one for one in story.rollouts if one.poisoned), story.rollouts[-1])
-        commands.append((f"{db} rollouts show {worst.rollout.id}", "a rollout with its evidence"))
-    commands.append((f"{db} reviews work --agent {story.agent}", "answer questions yourself"))
-    commands.append((f"{db} verify", "prove that nobody changed history"))
+        commands.append((f"trimtab rollouts show {worst.rollout.id}", "its evidence"))
+    commands.append((f"trimtab reviews work --agent {story.agent}", "answer questions"))
+    commands.append(("trimtab verify", "prove that nobody changed history"))
     return commands

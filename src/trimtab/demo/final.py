@@ -11,25 +11,32 @@ from rich.table import Table
 from rich.text import Text
 
 from trimtab.core.rollouts import RolloutState
-from trimtab.demo.happenings import Happening, Tone
-from trimtab.demo.screen import STYLES
-from trimtab.demo.story import Accuracy, Story
+from trimtab.demo.happenings import Tone
+from trimtab.demo.people import START
+from trimtab.demo.story import Accuracy, Day, RolloutStory, Story
 from trimtab.demo.words import (
     NOT_MEASURED,
     VERDICTS,
     clean,
     count,
-    eventful,
     figure,
     percent,
     percents,
     points,
     points_between,
     sparkline,
+    verdict_day,
 )
 
-MOST_EVENTFUL_DAYS = 12
 WIDEST = 100
+_SERVED = "served right, by day  "
+_MARKS = (
+    ("rolled", Tone.BAD, "R"),
+    ("by mistake", Tone.BAD, "!"),
+    ("promoted", Tone.GOOD, "P"),
+    ("starts with", None, "s"),
+    (" have ", None, "›"),
+)
 
 
 def show(
@@ -45,7 +52,6 @@ def show(
         )
     )
     _served(story, console)
-    _happened(story, console)
     _accuracy(story, console)
     _judges(story, console)
     _rollouts(story, console)
@@ -58,36 +64,47 @@ def _heading(console: Console, text: str, note: str = "") -> None:
 
 
 def _served(story: Story, console: Console) -> None:
+    """Accuracy and events as one character a day, on as many lines as the days need."""
+    row = console.width - len(_SERVED)
     shares = [day.accuracy for day in story.days]
-    line = Text.assemble(("served right, day by day  ", "dim"), (sparkline(shares), "cyan"))
+    bars, marks = sparkline(shares), [_mark(day) for day in story.days]
+    for start in range(0, len(marks), row):
+        console.print(Text.assemble((_SERVED, "dim"), (bars[start : start + row], "cyan")))
+        events = Text(" " * len(_SERVED))
+        for mark, style in marks[start : start + row]:
+            events.append(mark, style=style)
+        console.print(events)
     known = [share for share in shares if share is not None]
+    line = Text(" " * len(_SERVED))
     if known:
-        line.append(f"  {percent(known[0])} → {percent(known[-1])}")
+        line.append(f"{percent(known[0])} on the first day, {percent(known[-1])} on the last")
     console.print(line)
+    console.print(
+        Text.assemble(
+            (" " * len(_SERVED), ""),
+            ("s", ""),
+            (" start  ", "dim"),
+            ("›", ""),
+            (" more traffic  ", "dim"),
+            ("P", "bold green"),
+            (" promoted  ", "dim"),
+            ("!", "bold red"),
+            (" poison approved  ", "dim"),
+            ("R", "bold red"),
+            (" rolled back", "dim"),
+        ),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
 
 
-def _happened(story: Story, console: Console) -> None:
-    days = eventful(story.days)
-    if not days:
-        return
-    _heading(console, "What happened", f"{len(story.days) - len(days)} more days of nothing but work")
-    shown = days[:MOST_EVENTFUL_DAYS]
-    for day in shown:
-        line = Text(f"day {day.day + 1:>3}  ", style="dim", no_wrap=True, overflow="ellipsis")
-        for place, one in enumerate(_brief([one for one in day.happenings if one.n is None])):
-            line.append("; " if place else "", style="dim")
-            line.append(clean(one.text), style=STYLES[one.tone] or "default")
-        console.print(line)
-    if len(days) > len(shown):
-        console.print(
-            Text(f"         and {count(len(days) - len(shown), 'more eventful day')}: see the report", style="dim")
-        )
-
-
-def _brief(lines: Sequence[Happening]) -> list[Happening]:
-    """An approval that a start follows on the same day goes without saying, unless it was a mistake."""
-    starts = any("starts with" in line.words for line in lines)
-    return [line for line in lines if not (starts and line.tone is Tone.STEP and " approved " in line.words)]
+def _mark(day: Day) -> tuple[str, str]:
+    """The most telling thing of a day."""
+    words = [(line.words, line.tone) for line in day.happenings if line.n is None]
+    for needle, tone, mark in _MARKS:
+        if any(needle in text and (tone is None or tone is its) for text, its in words):
+            return mark, "bold green" if tone is Tone.GOOD else "bold red" if tone is Tone.BAD else ""
+    return "·", "dim"
 
 
 def _accuracy(story: Story, console: Console) -> None:
@@ -153,23 +170,31 @@ def _rollouts(story: Story, console: Console) -> None:
     if not story.rollouts:
         console.print(Text("none: too few labels to train on yet; run more days", style="dim"))
         return
-    table = _table("", "verdict", "decisions", "labels", "true difference")
+    table = _table("", "days", "verdict", "decisions", "labels", "true difference")
     for one in story.rollouts:
         style = "bold red" if one.poisoned else "green" if one.state is RolloutState.PROMOTED else ""
         table.add_row(
-            Text(one.name + (" POISONED" if one.poisoned else ""), style=style),
-            Text(VERDICTS[one.state], style=style),
+            Text(one.name, style=style),
+            _days(one),
+            Text(VERDICTS[one.state] + (", POISONED" if one.poisoned else ""), style=style),
             f"{one.decisions:,}",
             f"{one.labels:,}",
             f"{points(one.truth.value)} ({points_between(one.truth.interval)})",
         )
     console.print(table)
     for one in story.rollouts:
-        who = "the guard" if one.by_guard or one.by_guard is None else one.events[-1].actor
-        words = Text(f"{one.name} ", style="bold red" if one.poisoned else "default")
-        words.append(f"{who}: {clean(one.reason)}", style="red" if one.poisoned else "dim")
-        words.no_wrap, words.overflow = not one.poisoned, "ellipsis"
-        console.print(words)
+        who = "guard" if one.by_guard or one.by_guard is None else one.events[-1].actor
+        if one.poisoned:
+            words = f"poisoned labels, approved by mistake. {who}: {one.reason}"
+            console.print(Text.assemble((f"{one.name} ", "bold red"), (clean(words), "red")))
+        else:
+            line = Text.assemble(f"{one.name} ", (clean(f"{who}: {one.reason}"), "dim"))
+            console.print(line, no_wrap=True, overflow="ellipsis")
+
+
+def _days(one: RolloutStory) -> str:
+    begin, end = (one.rollout.created_at - START).days + 1, verdict_day(one)
+    return f"{begin}–" if end is None else f"{begin}–{end + 1}" if end + 1 != begin else str(begin)
 
 
 def _closing(story: Story, console: Console, html: Path, next_commands: Sequence[tuple[str, str]]) -> None:

@@ -169,13 +169,16 @@ def continuing(scene: Scene) -> str:
 def meters(assessment: dict[str, Any] | None) -> Sequence[tuple[str, float | None]]:
     """Evidence for gain and harm of quality as shares of what decides; None where nothing was measured."""
     quality = ((assessment or {}).get("estimates") or {}).get("quality")
-    found: list[tuple[str, float | None]] = []
-    for name, key in (("gain", "goal"), ("harm", "harm")):
-        e = quality["e_values"][key] if quality else None
-        found.append(
-            (name, None if e is None else max(0.0, math.log(max(e, 1e-300)) / math.log(quality["thresholds"][key])))
-        )
-    return found
+    if quality is None:
+        return [("gain", None), ("harm", None)]
+    return [
+        (name, _share(quality["e_values"][key], quality["thresholds"][key]))
+        for name, key in (("gain", "goal"), ("harm", "harm"))
+    ]
+
+
+def _share(e: float | None, threshold: float) -> float | None:
+    return None if e is None else max(0.0, math.log(max(e, 1e-300)) / math.log(threshold))
 
 
 def _rollout(status: Any) -> str:

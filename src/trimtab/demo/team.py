@@ -23,7 +23,7 @@ from trimtab.demo.people import moment
 from trimtab.errors import InsufficientDataError
 
 POISONED_FROM_DAYS = 10  # a shorter demo has no time for it
-POISON_SHARE = 0.6  # of the way: day 18 of 30
+POISON_SHARE = 0.6  # of the way: the eighteenth day of thirty
 
 MIRA = Actor(name="mira", role=Role.OPERATOR)  # trains and proposes
 JONAS = Actor(name="jonas", role=Role.ADMIN)  # approves
@@ -32,8 +32,8 @@ REVIEWERS = (Actor(name="ada", role=Role.REVIEWER), Actor(name="ben", role=Role.
 
 
 def poison_day(days: int) -> int | None:
-    """The day on which the poisoned bundle is approved; None when the demo is too short for it."""
-    return int(POISON_SHARE * days) if days >= POISONED_FROM_DAYS else None
+    """The day (from 0) on which the poisoned bundle is approved; None when the demo is too short for it."""
+    return round(POISON_SHARE * days) - 1 if days >= POISONED_FROM_DAYS else None
 
 
 class SeededBytes:

@@ -13,7 +13,8 @@ from trimtab.store.tables import api_keys
 
 
 def add(connection: Connection, key: ApiKey) -> None:
-    connection.execute(insert(api_keys).values({name: getattr(key, name) for name in ApiKey.__slots__} | {"role": key.role.value}))
+    values = {name: getattr(key, name) for name in ApiKey.__slots__}
+    connection.execute(insert(api_keys).values({**values, "role": key.role.value}))
 
 
 def by_prefix(connection: Connection, prefix: str) -> ApiKey | None:

@@ -40,5 +40,6 @@ def of_agent(connection: Connection, agent: str, *, limit: int) -> list[Row[Any]
 def all_documents(connection: Connection) -> Iterator[tuple[str, str]]:
     """(sha256, document) of every bundle, streamed."""
     query = select(bundles.c.sha256, bundles.c.document).order_by(bundles.c.sha256)
-    for row in connection.execute(query, execution_options={"yield_per": 100}):
-        yield row.sha256, row.document
+    with connection.execute(query, execution_options={"yield_per": 100}) as rows:
+        for row in rows:
+            yield row.sha256, row.document

@@ -74,7 +74,8 @@ def signed_packets(connection: Connection) -> Iterator[Any]:
     """Every packet with its signature, in order, streamed."""
     c = packets.c
     query = select(c.seq, c.sha256, c.body, c.key_id, c.signature).order_by(c.seq)
-    yield from connection.execute(query, execution_options={"yield_per": 1000})
+    with connection.execute(query, execution_options={"yield_per": 1000}) as rows:
+        yield from rows
 
 
 def append_packet(
@@ -108,8 +109,10 @@ def append_packet(
 def links(connection: Connection, table: Table) -> Iterator[Link]:
     """Every link of a chain from the first, streamed."""
     query = select(table.c.seq, table.c.sha256, table.c.previous, table.c.body).order_by(table.c.seq)
-    for row in connection.execute(query, execution_options={"yield_per": 1000}):
-        yield Link(seq=row.seq, sha256=row.sha256, previous=row.previous, body=row.body)
+    # Closed as soon as its reader has seen enough: a proof stops at the first broken link.
+    with connection.execute(query, execution_options={"yield_per": 1000}) as rows:
+        for row in rows:
+            yield Link(seq=row.seq, sha256=row.sha256, previous=row.previous, body=row.body)
 
 
 def recent_audit(connection: Connection, *, limit: int, subject: str | None = None) -> list[Row[Any]]:

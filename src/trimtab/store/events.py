@@ -70,7 +70,8 @@ def decision_batches(
         query = query.where(decisions.c.at >= since)
     if until is not None:
         query = query.where(decisions.c.at < until)
-    yield from connection.execution_options(yield_per=size).execute(query).partitions()
+    with connection.execute(query, execution_options={"yield_per": size}) as rows:
+        yield from rows.partitions()
 
 
 def newest_outcome_values(connection: Connection, agent: str, bundle: str, what: str, *, limit: int) -> list[float]:

@@ -11,6 +11,7 @@ from trimtab.core.assignment import Arm
 from trimtab.core.evidence import wire
 from trimtab.core.evidence.exposure import SplitCounts
 from trimtab.core.evidence.failures import FailureCounts
+from trimtab.core.evidence.firsts import FirstScores
 from trimtab.core.evidence.moments import KeySum, Moments
 from trimtab.core.evidence.predictions import PredictionSums
 from trimtab.core.rollouts import GuardPlan
@@ -76,6 +77,7 @@ class ArmSummary:
     keys: int = 0  # keys with at least one outcome
     failures: FailureCounts = field(default_factory=FailureCounts)
     score: Moments = field(default_factory=Moments)
+    first_scores: FirstScores = field(default_factory=FirstScores)  # of keys new to the rollout: exact evidence
     judged: PredictionSums = field(default_factory=PredictionSums)  # judges' scores, and people's on some of the same
     over_p50: Moments = field(default_factory=Moments)  # exceeds the frozen baseline p50
     over_p95: Moments = field(default_factory=Moments)
@@ -83,8 +85,13 @@ class ArmSummary:
     log_cost: Moments = field(default_factory=Moments)
     cost: Moments = field(default_factory=Moments)  # winsorised at the frozen baseline p99
 
-    def add(self, outcome: Outcome, *, key: KeySums, plan: GuardPlan, arm: Arm) -> tuple[ArmSummary, KeySums]:
+    def add(
+        self, outcome: Outcome, *, key: KeySums, plan: GuardPlan, arm: Arm, new_key: bool = False
+    ) -> tuple[ArmSummary, KeySums]:
         """Count one outcome of a key whose sums so far are `key`; gives the new summary and the key's new sums.
+
+        `new_key`: the key had no outcome yet anywhere in this rollout, in either arm. Only such scores are counted
+        among the first ones; leaving it out is safe and gives up that evidence.
 
         Latency counts as exceeding when it is above the plan's frozen threshold in the canary, and above the threshold
         divided by 1 + tolerance in the baseline: equal shares mean a canary exactly at the tolerance. Without frozen
@@ -94,7 +101,9 @@ class ArmSummary:
         sums = {name: getattr(key, name).add(value) for name, value in values.items()}
         moments = {name: getattr(self, name).update(getattr(key, name), after) for name, after in sums.items()}
         failures = self.failures if outcome.failed is None else self.failures.add(outcome.failed)
-        summary = replace(self, keys=self.keys + int(key.outcomes == 0), failures=failures, **moments)
+        first = self.first_scores if outcome.score is None or not new_key else self.first_scores.add(outcome.score)
+        keys = self.keys + int(key.outcomes == 0)
+        summary = replace(self, keys=keys, failures=failures, first_scores=first, **moments)
         return summary, replace(key, outcomes=key.outcomes + 1, **sums)
 
     def add_judged(self, predicted: float) -> ArmSummary:
@@ -125,6 +134,7 @@ class ArmSummary:
 
 _PARTS: Mapping[str, Any] = {
     "failures": FailureCounts,
+    "first_scores": FirstScores,
     "judged": PredictionSums,
     **dict.fromkeys(QUANTITIES, Moments),
 }

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from trimtab.core.evidence.firsts import log_e_first_scores_below
 from trimtab.core.evidence.moments import Difference, Moments, difference
 from trimtab.core.evidence.outcomes import ArmSummary, StepSummary
 from trimtab.core.evidence.predictions import PredictedMean
@@ -55,9 +56,31 @@ class Comparison:
 def score(evidence: RolloutEvidence, *, effect: float) -> Comparison:
     """Canary score minus baseline score. Where judges scored, people's labels correct them (PPI++), never judges
     alone."""
-    judged = any(s.canary.judged.judged or s.baseline.judged.judged for s in evidence.steps)
-    found = _judged_difference(evidence) if judged else _difference(evidence, lambda arm: arm.score)
+    found = _judged_difference(evidence) if _judged(evidence) else _difference(evidence, lambda arm: arm.score)
     return Comparison(name="score", difference=found, tolerated=0.0, effect=effect)
+
+
+def log_e_score_below(plan: GuardPlan, evidence: RolloutEvidence, loss: float) -> float | None:
+    """Log e-value against H0: the canary's score is at most `loss` below the baseline's; None: not measured.
+
+    Half on all scores (asymptotic, clustered by key, from 30 keys on), half on the first score of each key (exact from
+    the first one on): whichever sees the harm sooner, at the price of a factor 2 in the other's e-value. Judged scores
+    have no first ones and stand alone.
+    """
+    compared = score(evidence, effect=plan.quality_tolerance)
+    found = compared.log_e_below(-loss)
+    if _judged(evidence):
+        return found
+    steps = [
+        (s.canary.first_scores, s.baseline.first_scores, plan.share(i))
+        for i, s in enumerate(evidence.steps[: len(plan.steps)])
+    ]
+    arms = [any(first.n for first in side) for side in list(zip(*steps, strict=True))[:2]]
+    if found is None and not (arms and all(arms)):
+        return None
+    # Before 30 keys the asymptotic half counts as lost, not as 1: what is not known yet is never in favour of a claim.
+    logs = [log_e_first_scores_below(steps, loss), -math.inf if found is None else found]
+    return log_mixture(logs, [-math.log(2)] * 2)
 
 
 def latency(plan: GuardPlan, evidence: RolloutEvidence) -> tuple[Comparison, ...]:
@@ -130,6 +153,10 @@ def _difference(
 ) -> Difference | None:
     pairs = [(pick(s.canary), pick(s.baseline)) for s in evidence.steps]
     return difference(pairs, baseline_scale=baseline_scale)
+
+
+def _judged(evidence: RolloutEvidence) -> bool:
+    return any(s.canary.judged.judged or s.baseline.judged.judged for s in evidence.steps)
 
 
 def _judged_difference(evidence: RolloutEvidence) -> Difference | None:

@@ -49,7 +49,7 @@ def log_e_harm(plan: GuardPlan, evidence: RolloutEvidence, metric: Metric) -> fl
         return counts.log_e_above(plan.failure_ceiling) if counts.n else None
     if metric is Metric.SCORE:
         loss = 0.0 if plan.goal is Goal.BETTER else plan.quality_margin
-        return comparisons.score(evidence, effect=plan.quality_tolerance).log_e_below(-loss)
+        return comparisons.log_e_score_below(plan, evidence, loss)
     compared = comparisons.latency(plan, evidence) if metric is Metric.LATENCY else comparisons.cost(plan, evidence)
     return comparisons.log_e_any_above(compared)
 
