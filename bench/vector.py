@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
+from trimtab.core.evidence import firsts
 from trimtab.core.evidence.bets import BETS, LOG_WEIGHTS
 
 Floats = NDArray[np.float64]
@@ -80,6 +81,27 @@ def paired_log_e(better: Any, worse: Any) -> Any:
     )
     top = logs.max(axis=-1)
     return top + np.log(np.exp(logs - top[..., None]).sum(axis=-1))
+
+
+def first_scores_log_e(canary: Any, score: Any, share: float, *, margin: float = 0.0, alone: Any = None) -> Floats:
+    """`firsts.log_e_first_scores_below` at every decision of one step, for binary scores; arrays (replications,
+    decisions).
+
+    `alone`: which decisions are the first of their key; all of them when left out.
+    """
+    alone = True if alone is None else alone
+    canary, score = np.asarray(canary, bool), np.asarray(score, bool)
+    kinds = [alone & arm & hit for arm in (canary, ~canary) for hit in (~score, score)]
+    rows = np.array([arm[place] for arm in firsts.factors(share, margin) for place in (0, firsts.PARTS)])
+    found = np.empty(canary.shape)
+    size = max(1, 100_000 // canary.shape[1])  # replications at a time: the table of wealths stays in the cache
+    for start in range(0, len(canary), size):
+        here = slice(start, start + size)
+        counts = np.stack([np.cumsum(kind[here], axis=1, dtype=np.float64) for kind in kinds], axis=-1)
+        logs = counts @ rows + np.array(firsts.LOG_WEIGHTS)
+        top = logs.max(axis=-1)
+        found[here] = top + np.log(np.exp(logs - top[..., None]).sum(axis=-1))
+    return found
 
 
 def first(crossed: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -16,6 +16,9 @@ _HELP: Mapping[str, str] = {
     "role": "The role in which that actor acts: viewer, reviewer, approver, operator, admin.",
     "review_budget": "Questions drawn for people each night, per agent.",
     "discordant_quota": "Further questions each night on decisions where a live rollout's arms differ.",
+    "reviewers_wanted": "How many people answer each question, without seeing each other's answer.",
+    "double_review_share": "Share of the questions, chosen by a hash of the key, that at least two people answer, so that "
+    "their agreement is measured.",
     "job_lease_s": "Seconds after which another worker may take over a job whose worker fell silent.",
     "job_attempts": "How often a failing job is tried before it is dead.",
 }
@@ -31,6 +34,8 @@ class Settings:
     role: str = "admin"
     review_budget: int = 30
     discordant_quota: int = 30
+    reviewers_wanted: int = 1
+    double_review_share: float = 0.1
     job_lease_s: int = 600
     job_attempts: int = 3
 
@@ -38,6 +43,8 @@ class Settings:
         for name, low, high in (
             ("review_budget", 0, 10_000),
             ("discordant_quota", 0, 10_000),
+            ("reviewers_wanted", 1, 9),
+            ("double_review_share", 0, 1),
             ("job_lease_s", 1, 86_400),
             ("job_attempts", 1, 100),
         ):

@@ -66,7 +66,8 @@ def from_scratch(
         for one in outcomes:
             if one.decision_id == event.id:
                 figures = Outcome(failed=one.failed, score=one.score, latency_ms=one.latency_ms, cost_usd=one.cost_usd)
-                arms[arm], sums = arms[arm].add(figures, key=sums, plan=QUICK, arm=arm)
+                new = sums.outcomes == 0
+                arms[arm], sums = arms[arm].add(figures, key=sums, plan=QUICK, arm=arm, new_key=new)
         exposed = step.exposed.add(canary=int(arm is Arm.CANARY), baseline=int(arm is Arm.BASELINE))
         step = StepSummary(exposed=exposed)
     return RolloutEvidence(

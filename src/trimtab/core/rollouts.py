@@ -36,6 +36,7 @@ class RolloutAction(StrEnum):
     ABORT = "abort"
 
 
+MAX_STEPS = 100
 LIVE_STATES = frozenset({RolloutState.PLANNED, RolloutState.RUNNING, RolloutState.HELD})
 EXPOSED_STATES = frozenset({RolloutState.RUNNING, RolloutState.HELD})
 
@@ -125,6 +126,8 @@ class GuardPlan:
             raise InvalidPlanError(f"steps: shares must rise within (0, 1], got {list(steps)}")
         if len(steps) < 2:
             raise InvalidPlanError("steps: at least one share below 1.0 is needed, for example [0.1, 0.5, 1.0]")
+        if len(steps) > MAX_STEPS:
+            raise InvalidPlanError(f"steps: at most {MAX_STEPS} shares, got {len(steps)}")
         for name in ("alpha_rollback", "alpha_promote", "failure_alpha"):
             value = getattr(self, name)
             if not 0 < value < 0.5:
@@ -208,7 +211,8 @@ def _to_wire(value: Any) -> Any:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # A whole number too large for a float is refused like infinity.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:
         raise InvalidPlanError(f"plan.{name}: must be a finite number, got {value!r:.60}")
     return float(value)
 

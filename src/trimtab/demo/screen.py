@@ -141,7 +141,8 @@ class LiveView:
         shares = [one.right / one.mails if one.mails else None for one in days]
         today = days[-1]
         served = Text(sparkline(shares[-40:]), style="cyan")
-        served.append(f"  today {percent(shares[-1])}" + (f" of {today.mails}" if today.mails else ""), style="default")
+        told = f"today {percent(shares[-1])} of {today.mails}" if today.mails else "nothing yet today"
+        served.append(f"  {told}", style="default")
         grid.add_row("served right", served)
         status = self._status
         if status is None:
@@ -193,7 +194,10 @@ def _meter(name: str, value: float | None) -> Text:
         return Text(NOT_MEASURED, style="dim")
     full = min(METER_WIDTH, round(METER_WIDTH * value))
     style = "green" if name == "gain" else "red"
-    what = "promotes" if name == "gain" else "rolls back"
+    what = "promote" if name == "gain" else "roll back"
     return Text.assemble(
-        ("█" * full, style), ("░" * (METER_WIDTH - full), "dim"), f" {min(value, 9.99):.2f}", (f" of 1 {what}", "dim")
+        ("█" * full, style),
+        ("░" * (METER_WIDTH - full), "dim"),
+        f" {min(value, 9.99):.2f}",
+        (f" of 1 to {what}", "dim"),
     )

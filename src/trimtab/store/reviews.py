@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, exists, func, insert, select, update
 from trimtab.core.reviews import ReviewState
 from trimtab.core.sampling import AskedFor
 from trimtab.store.engine import insert_for, is_sqlite
-from trimtab.store.tables import labels, review_items, reviews
+from trimtab.store.tables import adjudications, decisions, labels, review_items, reviews
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,7 @@ class ReviewItem:
 
 def _item(row: Row[Any]) -> ReviewItem:
     values = dict(row._mapping)
+    values.pop("favoured")  # what was believed beforehand stays hidden from whoever is asked
     return ReviewItem(
         **{
             **values,
@@ -140,6 +141,71 @@ def expire_answered_elsewhere(connection: Connection, agent: str, *, at: datetim
         .values(state=ReviewState.EXPIRED.value, version=c.version + 1, updated_at=at)
     )
     return result.rowcount
+
+
+def kept_waiting(connection: Connection, *, since: datetime) -> list[ReviewItem]:
+    """Items that nobody holds, first answered before `since`, whose further reviewers did not come."""
+    c = review_items.c
+    first = (
+        select(reviews.c.item_id, func.min(reviews.c.at).label("at"))
+        .group_by(reviews.c.item_id)
+        .having(func.min(reviews.c.at) < since)
+        .subquery()
+    )
+    query = (
+        select(review_items)
+        .join(first, first.c.item_id == c.id)
+        .where(c.state.in_((ReviewState.OPEN.value, ReviewState.SKIPPED.value)))
+        .order_by(c.created_at, c.id)
+    )
+    return [_item(row) for row in connection.execute(query)]
+
+
+def disputed(connection: Connection, *, agent: str | None = None, limit: int | None = None) -> list[ReviewItem]:
+    """Answered items whose reviewers named different labels and on which nobody has decided; oldest first."""
+    c = review_items.c
+    split = select(reviews.c.item_id).group_by(reviews.c.item_id).having(func.count(reviews.c.label.distinct()) > 1)
+    query = select(review_items).where(c.state == ReviewState.ANSWERED.value, c.id.in_(split))
+    if agent is not None:
+        query = query.where(c.agent == agent)
+    query = query.order_by(c.updated_at, c.key)
+    return [_item(row) for row in connection.execute(query if limit is None else query.limit(limit))]
+
+
+def add_adjudication(connection: Connection, values: Mapping[str, Any]) -> None:
+    connection.execute(insert(adjudications).values(dict(values)))
+
+
+def closed_answers(connection: Connection, agent: str) -> list[Row[Any]]:
+    """Every answer to the agent's closed items in the order of time, with its item and what was decided on it.
+
+    `served` is the label of the decision that was asked about, `favoured` what was believed when it was drawn,
+    `adjudicated` the label of whoever decided a disagreement: each None where there is none.
+    """
+    c = review_items.c
+    closed = (ReviewState.ANSWERED.value, ReviewState.ADJUDICATED.value, ReviewState.EXPIRED.value)
+    query = (
+        select(
+            reviews.c.item_id,
+            reviews.c.reviewer,
+            reviews.c.label,
+            reviews.c.at,
+            c.key,
+            c.state,
+            c.stratum,
+            c.uncertainty,
+            c.inclusion,
+            c.favoured,
+            adjudications.c.label.label("adjudicated"),
+            decisions.c.label.label("served"),
+        )
+        .join(review_items, c.id == reviews.c.item_id)
+        .outerjoin(adjudications, adjudications.c.item_id == c.id)
+        .outerjoin(decisions, decisions.c.id == c.decision_id)
+        .where(c.agent == agent, c.state.in_(closed))
+        .order_by(reviews.c.at, reviews.c.id)
+    )
+    return list(connection.execute(query))
 
 
 def add_review(connection: Connection, values: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special
+from scipy import special
 
 from trimtab.core.judges.reliability import JudgeSums
 from trimtab.core.judges.verdicts import FloatArray
@@ -207,6 +207,8 @@ def _fit_temperature(x: FloatArray, hits: FloatArray, weight: FloatArray) -> flo
         z = inverse * x
         return float(weight @ (np.logaddexp(0, z) - hits * z)) + 0.5 * (inverse - 1) ** 2
 
+    from scipy import optimize  # loaded when first used: it takes most of a second
+
     return float(optimize.minimize_scalar(loss, bounds=(0.0, 4.0), method="bounded").x)
 
 
@@ -243,6 +245,8 @@ def _fit_isotonic(
     mass = np.bincount(place, weight)
     kept = mass > 0
     share = np.bincount(place, weight * hits)[kept] / mass[kept]
+    from scipy import optimize  # loaded when first used: it takes most of a second
+
     curve = optimize.isotonic_regression(share, weights=mass[kept])
     starts = np.asarray(curve.blocks, dtype=np.int64)
     block_mass = np.add.reduceat(mass[kept], starts[:-1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
 
 from trimtab.core.batch import Floats
 from trimtab.core.training.metrics import SMALLEST_PROBABILITY, log_loss
@@ -31,6 +30,8 @@ def fit_temperature(posterior: Floats, label: npt.NDArray[np.intp], weight: Floa
 
     def loss(log_temperature: float) -> float:
         return log_loss(heated(posterior, float(np.exp(log_temperature))), label, weight)
+
+    from scipy.optimize import minimize_scalar  # loaded when first used: it takes most of a second
 
     found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-4})
     # Three digits: finer ones only carry the noise of the last bits into the bundle's hash.

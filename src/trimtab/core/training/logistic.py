@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
 
 from trimtab.core.agents import Feature
 from trimtab.core.batch import Floats
@@ -88,6 +87,8 @@ def _standardise(design: Design, matrix: Floats, weight: Floats) -> tuple[Floats
 def _fit(matrix: Floats, label: npt.NDArray[np.intp], weight: Floats, strength: float) -> Any:
     # Newton's method ends at the optimum to the last digits, so the bundle's hash does not hang on where a
     # gradient method happened to stop; with few columns it is also the fastest.
+    from sklearn.linear_model import LogisticRegression  # loaded when first used: it takes most of a second
+
     model = LogisticRegression(C=strength, solver="newton-cholesky", tol=1e-7, max_iter=200)
     return model.fit(matrix, label, sample_weight=weight)
 
@@ -115,6 +116,8 @@ def cross_validate_logistic(
             held = (build_matrix(design, features, test.columns) - centre) / scale
             row: list[float] = []
             # Each strength starts from the solution of the one before: the same optimum in fewer steps.
+            from sklearn.linear_model import LogisticRegression
+
             model = LogisticRegression(solver="newton-cholesky", tol=1e-5, max_iter=200, warm_start=True)
             for index, strength in enumerate(STRENGTHS):
                 model.set_params(C=strength).fit(matrix, train.label, sample_weight=train.weight)

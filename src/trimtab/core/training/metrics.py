@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from trimtab.core.batch import Floats, chosen_labels
 from trimtab.errors import InvalidStatisticError
@@ -186,7 +186,7 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
         raise InvalidStatisticError(f"needs 0 <= successes <= n and a level in (0, 1), found {successes}, {n}, {level}")
     if n == 0:
         return 0.0, 1.0
-    z = float(ndtri((1 + level) / 2))
+    z = NormalDist().inv_cdf((1 + level) / 2)
     p, scale = successes / n, 1 + z * z / n
     centre = (p + z * z / (2 * n)) / scale
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.tree import DecisionTreeClassifier
 
 from trimtab.core.agents import Feature
 from trimtab.core.batch import Floats
@@ -94,6 +93,8 @@ def fit_tree(
     if not design.terms:
         # Nothing varies: scikit-learn refuses such a matrix, the tree is its root.
         matrix = np.zeros((dataset.n, 1))
+    from sklearn.tree import DecisionTreeClassifier  # loaded when first used: it takes most of a second
+
     model = DecisionTreeClassifier(max_depth=depth, min_samples_leaf=leaf, random_state=seed % 2**32)
     model.fit(matrix, dataset.label, sample_weight=dataset.weight)
     tree = model.tree_

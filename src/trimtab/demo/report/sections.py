@@ -224,8 +224,8 @@ def _rollout(story: Story, one: RolloutStory) -> str:
         )
         + figure(
             lambda width: charts.meters(story, one, width),
-            "Evidence for gain (solid) and harm (dashed). Harm at 1 is rolled back at once; gain at 1 is promoted as soon as "
-            "everything else that the plan asks is shown.",
+            "Evidence for gain (solid) and harm (dashed). Harm at 1 is rolled back at once; gain at 1 is promoted as "
+            "soon as everything else that the plan asks is shown.",
         )
         if one.points
         else f'<p class="note">Evidence: {NOT_MEASURED}.</p>'

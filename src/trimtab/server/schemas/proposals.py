@@ -50,9 +50,9 @@ class Approval(Given):
 class Application(Given):
     """How an approved challenger starts."""
 
-    without_canary: Annotated[
-        bool, Field(description="Serve everybody at once, without evidence. It is audited.")
-    ] = False
+    without_canary: Annotated[bool, Field(description="Serve everybody at once, without evidence. It is audited.")] = (
+        False
+    )
     plan: Annotated[Document | None, Field(description="A guard plan instead of the spec's own.")] = None
 
 

@@ -13,7 +13,15 @@ from trimtab.store.tables.events import (
     pointers,
     verdicts,
 )
-from trimtab.store.tables.labels import gold_tasks, labels, reliability, review_items, reviews
+from trimtab.store.tables.labels import (
+    adjudications,
+    consensus_snapshots,
+    gold_tasks,
+    labels,
+    reliability,
+    review_items,
+    reviews,
+)
 from trimtab.store.tables.proposals import (
     packets,
     proposals,
@@ -27,10 +35,12 @@ from trimtab.store.tables.records import api_keys, audit, job_runs, metrics_dail
 
 __all__ = [
     "action_approvals",
+    "adjudications",
     "agents",
     "api_keys",
     "audit",
     "bundles",
+    "consensus_snapshots",
     "decisions",
     "feedback",
     "gold_tasks",

@@ -60,6 +60,18 @@ reliability = Table(
     Column("snapshot", Document, nullable=False),
 )
 
+# Dated snapshots: which consensus an agent used, why, and what majority vote would have reached beside it.
+consensus_snapshots = Table(
+    "consensus_snapshots",
+    metadata,
+    Column("agent", SLUG, primary_key=True),
+    Column("at", UtcTime, primary_key=True),
+    Column("name", NAME, nullable=False),
+    Column("n", Integer, nullable=False),  # human labels that it was chosen by
+    Column("accuracy", Float),  # held-out; null where nothing could be compared
+    Column("snapshot", Document, nullable=False),
+)
+
 review_items = Table(
     "review_items",
     metadata,
@@ -74,6 +86,7 @@ review_items = Table(
     Column("inclusion", Float, nullable=False),
     Column("priority", Float, nullable=False),  # larger is asked first
     Column("rollout_id", Id),
+    Column("favoured", NAME),  # the label believed most when it was drawn; no reviewer sees it
     Column("reviewers_wanted", Integer, nullable=False),
     Column("claimed_by", NAME),
     Column("lease_until", UtcTime),
@@ -95,4 +108,16 @@ reviews = Table(
     Column("note", Text),
     Column("at", UtcTime, nullable=False),
     UniqueConstraint("item_id", "reviewer"),
+)
+
+# Where reviewers disagreed: who decided, and why. Their own answers stay as they were.
+adjudications = Table(
+    "adjudications",
+    metadata,
+    Column("item_id", Id, ForeignKey("review_items.id"), primary_key=True),
+    Column("label", NAME, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", NAME, nullable=False),
+    Column("at", UtcTime, nullable=False),
 )

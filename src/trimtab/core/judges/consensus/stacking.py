@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special
+from scipy import special
 
 from trimtab.core.judges.consensus.base import (
     LogLinear,
@@ -85,6 +85,8 @@ class Stacking:
             return value, gradient + self.penalty * theta
 
         start = np.zeros(k + 1 + j + extra + len(used) * k)
+        from scipy import optimize  # loaded when first used: it takes most of a second
+
         found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": self.max_rounds})
         shift, share, shared, own, slopes = unpack(np.asarray(found.x))
         score = np.zeros((j * k, k))
