@@ -9,7 +9,7 @@ import numpy as np
 
 from bench import rivals
 from bench.common import Report, in_chunks, percent
-from bench.vector import ArmPath, Floats, first, log_e_difference, step_difference
+from bench.vector import ArmPath, Floats, first, first_scores_log_e, half_each, log_e_difference, step_difference
 from trimtab.core.evidence.failures import FailureCounts, log_e_failures_not_inferior
 from trimtab.core.evidence.moments import Moments
 from trimtab.core.evidence.outcomes import ArmSummary, StepSummary
@@ -23,20 +23,29 @@ NOT_INFERIOR = GuardPlan(metrics=(Metric.SCORE, Metric.FAILURES), goal=Goal.NON_
 LEAST = 30
 
 
-def verdicts(plan: GuardPlan, canary: ArmPath, baseline: ArmPath) -> tuple[Floats, Floats, Floats]:
+def verdicts(plan: GuardPlan, canary: ArmPath, baseline: ArmPath, exact: Floats) -> tuple[Floats, Floats, Floats]:
     """The look at which the guard rolls back, and at which it would promote (inf: never), and canary n at the roll
-    back."""
+    back.
+
+    `exact`: the log e-value of harm from first scores (`harm_of_firsts`) at every look.
+    """
     with np.errstate(all="ignore"):
         _, d, v = step_difference(canary, baseline)
         enough = (canary.keys >= LEAST) & (baseline.keys >= LEAST)
         margin = 0.0 if plan.goal is Goal.BETTER else plan.quality_margin
         harm = log_e_difference(-d, v, null=margin, rho=sharpest(plan.quality_tolerance))
         goal = log_e_difference(d, v, null=-margin, rho=sharpest(plan.quality_margin))
-    back = first(enough & (harm >= math.log(1 / alpha_harm(plan, Metric.SCORE))))
+    back = first(half_each(harm, enough, exact) >= math.log(1 / alpha_harm(plan, Metric.SCORE)))
     forward = first(enough & (goal >= math.log(1 / plan.alpha_promote)))
     last = canary.n.shape[1] - 1
     n_at = canary.n[np.arange(len(back)), np.minimum(back, last).astype(int)]
     return back, forward, np.asarray(np.where(np.isfinite(back), n_at, np.inf))
+
+
+def harm_of_firsts(plan: GuardPlan, served: Any, y: Floats, share: float, alone: Any = True) -> Floats:
+    """The log e-value of harm from the first score of each key, at every decision of one step."""
+    margin = 0.0 if plan.goal is Goal.BETTER else plan.quality_margin
+    return first_scores_log_e(served, y, share, margin=margin, alone=alone)
 
 
 def binary_cell(
@@ -47,7 +56,8 @@ def binary_cell(
     def chunk(count: int, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
         served = rng.random((count, decisions)) < share
         y = (rng.random((count, decisions)) < np.where(served, p + change, p)).astype(float)
-        return verdicts(plan, ArmPath.of_single_keys(served, y), ArmPath.of_single_keys(~served, y))
+        arms = [ArmPath.of_single_keys(member, y) for member in (served, ~served)]
+        return verdicts(plan, arms[0], arms[1], harm_of_firsts(plan, served, y, share))
 
     return summary(in_chunks(runs, max(1, 2_000_000 // decisions), chunk, seed))
 
@@ -76,7 +86,7 @@ def keyed_cell(p: float, icc: float, keys: int, decisions: int, runs: int, seed:
         served = np.take_along_axis(in_canary, key, axis=1)
         n_before, s_before = running_key_sums(key, y)
         arms = [keyed_path(member, y, n_before, s_before) for member in (served, ~served)]
-        return verdicts(BETTER, arms[0], arms[1])
+        return verdicts(BETTER, arms[0], arms[1], harm_of_firsts(BETTER, served, y, 0.1, n_before == 0))
 
     return summary(in_chunks(runs, max(1, 1_000_000 // decisions), chunk, seed))
 

@@ -9,9 +9,20 @@ import numpy as np
 
 from bench.common import Report, in_chunks, percent
 from bench.guard import BETTER, LEAST, keyed_path, running_key_sums
-from bench.vector import ArmPath, Floats, first, log_e_difference, step_difference, stratified
+from bench.vector import (
+    ArmPath,
+    Floats,
+    first,
+    first_scores_log_e,
+    first_scores_logs,
+    half_each,
+    log_e_difference,
+    step_difference,
+    stratified,
+)
 from trimtab.core.assignment import bucket
 from trimtab.core.evidence.exposure import SplitCounts, log_e_split
+from trimtab.core.evidence.firsts import LOG_WEIGHTS
 from trimtab.core.guard.comparisons import sharpest
 from trimtab.core.guard.metrics import alpha_harm
 from trimtab.core.rollouts import Metric
@@ -19,12 +30,12 @@ from trimtab.core.rollouts import Metric
 STAGES = ((0.1, 5_000), (0.5, 15_000))
 
 
-def crossings(estimate: Floats, variance: Floats, enough: Any) -> tuple[Any, Any]:
-    """Looks at which harm and gain are first shown."""
+def crossings(estimate: Floats, variance: Floats, enough: Any, exact: Floats) -> tuple[Any, Any]:
+    """Looks at which harm and gain are first shown; `exact` is the log e-value of harm from first scores."""
     with np.errstate(all="ignore"):
         harm = log_e_difference(-estimate, variance, null=0.0, rho=sharpest(BETTER.quality_tolerance))
         gain = log_e_difference(estimate, variance, null=0.0, rho=sharpest(BETTER.quality_margin))
-    back = first(enough & (harm >= math.log(1 / alpha_harm(BETTER, Metric.SCORE))))
+    back = first(half_each(harm, enough, exact) >= math.log(1 / alpha_harm(BETTER, Metric.SCORE)))
     return back, first(enough & (gain >= math.log(1 / BETTER.alpha_promote)))
 
 
@@ -48,7 +59,8 @@ def ramp_cell(drift: float, change: float, runs: int, seed: int, *, icc: float |
         place = rng.random((count, keys))
         size = 1 / icc - 1 if icc else 1.0
         strength = rng.beta(0.85 * size, 0.15 * size, (count, keys)) if icc else None
-        arms = []
+        arms, firsts, earlier = [], [], np.zeros((count, len(LOG_WEIGHTS)))
+        met = np.zeros((count, keys), bool)
         for number, (share, decisions) in enumerate(STAGES):
             shift = drift if number else 0.0
             if strength is None:
@@ -56,6 +68,8 @@ def ramp_cell(drift: float, change: float, runs: int, seed: int, *, icc: float |
                 p = np.where(served, 0.85 + change, 0.85) + shift
                 y = (rng.random(served.shape) < p).astype(float)
                 arms.append((ArmPath.of_single_keys(served, y), ArmPath.of_single_keys(~served, y)))
+                firsts.append(first_scores_log_e(served, y, share, earlier=earlier))
+                earlier = earlier + first_scores_logs(served, y, share)
                 continue
             key = rng.integers(0, keys, (count, decisions))
             served = np.take_along_axis(place, key, axis=1) < share
@@ -63,6 +77,10 @@ def ramp_cell(drift: float, change: float, runs: int, seed: int, *, icc: float |
             y = (rng.random(served.shape) < p).astype(float)
             n_before, s_before = running_key_sums(key, y)
             arms.append((keyed_path(served, y, n_before, s_before), keyed_path(~served, y, n_before, s_before)))
+            alone = (n_before == 0) & ~np.take_along_axis(met, key, axis=1)
+            firsts.append(first_scores_log_e(served, y, share, alone=alone, earlier=earlier))
+            earlier = earlier + first_scores_logs(served, y, share, alone=alone)
+            np.put_along_axis(met, key, True, axis=1)
         (c0, b0), (c1, b1) = arms
         with np.errstate(all="ignore"):
             one, two = step_difference(c0, b0), step_difference(c1, b1)
@@ -73,9 +91,10 @@ def ramp_cell(drift: float, change: float, runs: int, seed: int, *, icc: float |
             mixed = step_difference(pooled_c, pooled_b)
         d, v = (np.hstack([a, b]) for a, b in zip(alone, joined, strict=True))
         enough = np.hstack([c0.keys >= LEAST, pooled_c.keys >= LEAST]) & np.isfinite(v)
-        back, forward = crossings(d, v, enough)
+        exact = np.hstack(firsts)
+        back, forward = crossings(d, v, enough, exact)
         pd, pv = np.hstack([one[1], mixed[1]]), np.hstack([one[2], mixed[2]])
-        p_back, p_forward = crossings(pd, pv, enough)
+        p_back, p_forward = crossings(pd, pv, enough, np.full(pd.shape, -np.inf))
         return back, forward, p_back, p_forward
 
     parts = in_chunks(runs, 50, chunk, seed)

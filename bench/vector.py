@@ -83,25 +83,46 @@ def paired_log_e(better: Any, worse: Any) -> Any:
     return top + np.log(np.exp(logs - top[..., None]).sum(axis=-1))
 
 
-def first_scores_log_e(canary: Any, score: Any, share: float, *, margin: float = 0.0, alone: Any = None) -> Floats:
+def first_scores_log_e(
+    canary: Any, score: Any, share: float, *, margin: float = 0.0, alone: Any = True, earlier: Any = None
+) -> Floats:
     """`firsts.log_e_first_scores_below` at every decision of one step, for binary scores; arrays (replications,
     decisions).
 
-    `alone`: which decisions are the first of their key; all of them when left out.
+    `alone`: which decisions are the first of their key. `earlier`: `first_scores_logs` of the steps before.
     """
-    alone = True if alone is None else alone
-    canary, score = np.asarray(canary, bool), np.asarray(score, bool)
-    kinds = [alone & arm & hit for arm in (canary, ~canary) for hit in (~score, score)]
-    rows = np.array([arm[place] for arm in firsts.factors(share, margin) for place in (0, firsts.PARTS)])
-    found = np.empty(canary.shape)
-    size = max(1, 100_000 // canary.shape[1])  # replications at a time: the table of wealths stays in the cache
-    for start in range(0, len(canary), size):
+    kinds, rows = _first_kinds(canary, score, alone), _first_rows(share, margin)
+    found = np.empty(kinds[0].shape)
+    size = max(1, 100_000 // found.shape[1])  # replications at a time: the table of wealths stays in the cache
+    for start in range(0, len(found), size):
         here = slice(start, start + size)
         counts = np.stack([np.cumsum(kind[here], axis=1, dtype=np.float64) for kind in kinds], axis=-1)
         logs = counts @ rows + np.array(firsts.LOG_WEIGHTS)
+        if earlier is not None:
+            logs += earlier[here, None, :]
         top = logs.max(axis=-1)
         found[here] = top + np.log(np.exp(logs - top[..., None]).sum(axis=-1))
     return found
+
+
+def first_scores_logs(canary: Any, score: Any, share: float, *, margin: float = 0.0, alone: Any = True) -> Floats:
+    """The log wealth of every bet on first scores after the last decision of a step, (replications, bets)."""
+    counts = np.stack([kind.sum(axis=1, dtype=np.float64) for kind in _first_kinds(canary, score, alone)], axis=-1)
+    return np.asarray(counts @ _first_rows(share, margin))
+
+
+def _first_kinds(canary: Any, score: Any, alone: Any) -> list[NDArray[np.bool_]]:
+    canary, score = np.asarray(canary, bool), np.asarray(score, bool)
+    return [alone & arm & hit for arm in (canary, ~canary) for hit in (~score, score)]
+
+
+def _first_rows(share: float, margin: float) -> Floats:
+    return np.array([arm[place] for arm in firsts.factors(share, margin) for place in (0, firsts.PARTS)])
+
+
+def half_each(asymptotic: Any, usable: Any, exact: Any) -> Any:
+    """`comparisons.log_e_score_below`: both e-processes with half the weight; where not `usable`, the exact half only."""
+    return np.logaddexp(np.where(usable, asymptotic, -np.inf), exact) - math.log(2)
 
 
 def first(crossed: NDArray[np.bool_]) -> NDArray[np.float64]:

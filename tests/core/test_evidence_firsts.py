@@ -1,4 +1,4 @@
-"""First scores bet against the drawing of the arms: counts, the promise under peeking and drift, and what is refused."""
+"""First scores bet against the drawing of the arms: counts, the promise under peeking and drift, what is refused."""
 
 from __future__ import annotations
 

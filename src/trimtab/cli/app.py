@@ -28,6 +28,7 @@ class Commands(LazyGroup):
         "proposals": "trimtab.cli.proposals:proposals",
         "rollouts": "trimtab.cli.rollouts:rollouts",
         "jobs": "trimtab.cli.jobs:jobs",
+        "worker": "trimtab.cli.serve:worker",
         "pause": "trimtab.cli.loop:pause",
         "resume": "trimtab.cli.loop:resume",
         "audit": "trimtab.cli.history:audit",

@@ -39,7 +39,7 @@ async def alive() -> Any:
 
 @_health.get("/readyz", response_model=Ready, openapi_extra={"security": []})
 def ready(services: Services) -> Any:
-    """The database answers, and its schema is this version's. Why it is not ready is in the log, for whoever may know."""
+    """The database answers, and its schema is this version's. Why it is not ready is in the log alone."""
     try:
         services.health.check()
     except TrimtabError as error:
@@ -62,7 +62,7 @@ def create_app(trimtab: Trimtab, *, worker: str = "api") -> FastAPI:
     app = FastAPI(
         title="Trimtab",
         version=trimtab.context.code_version,
-        # No page is served from here, and none may load its scripts from elsewhere; the document has a route of its own.
+        # FastAPI's own pages load scripts from elsewhere, and its document asks for no key: it has a route here.
         openapi_url=None,
         docs_url=None,
         redoc_url=None,

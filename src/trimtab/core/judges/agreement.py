@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts load when first used
 from numpy.typing import ArrayLike
-from scipy import special
 
 from trimtab.core.judges.reliability import JudgeSums
 from trimtab.core.judges.verdicts import FloatArray, VerdictTable
@@ -157,7 +157,7 @@ def drift(sums: JudgeSums, *, coverage: float = 0.95) -> Drift:
         return Drift(
             recent=recent, recent_n=recent_n, older=older, older_n=older_n, change=None, interval=None, drifted=False
         )
-    z = float(special.ndtri(0.5 + coverage / 2))
+    z = float(scipy.special.ndtri(0.5 + coverage / 2))
     low_a, high_a = wilson_interval(recent_hits, recent_n, z=z)
     low_b, high_b = wilson_interval(older_hits, older_n, z=z)
     change = recent - older

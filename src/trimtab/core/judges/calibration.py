@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
+import scipy  # its parts load when first used
 from numpy.typing import ArrayLike
-from scipy import special
 
 from trimtab.core.judges.reliability import JudgeSums
 from trimtab.core.judges.verdicts import FloatArray
@@ -105,7 +105,7 @@ class RecalibrationMap:
         elif self.kind is MapKind.ISOTONIC:
             honest = np.asarray(np.interp(filled, [x for x, _ in self.knots], [y for _, y in self.knots]))
         else:
-            honest = np.asarray(special.expit(self.intercept + self.slope * _log_odds(filled)))
+            honest = np.asarray(scipy.special.expit(self.intercept + self.slope * _log_odds(filled)))
         return np.where(np.isfinite(stated), self.accuracy + self.share * (honest - self.accuracy), self.accuracy)
 
 
@@ -173,13 +173,13 @@ def _share(step: FloatArray, residual: FloatArray, weight: FloatArray) -> float:
 
 
 def _log_odds(confidence: FloatArray) -> FloatArray:
-    result: FloatArray = special.logit(np.clip(confidence, _CLIP, 1 - _CLIP))
+    result: FloatArray = scipy.special.logit(np.clip(confidence, _CLIP, 1 - _CLIP))
     return result
 
 
 def _fit(kind: MapKind, stated: FloatArray, hits: FloatArray, weight: FloatArray) -> RecalibrationMap:
     accuracy = (float(weight @ hits) + _PRIOR_HITS) / (float(weight.sum()) + 2 * _PRIOR_HITS)
-    intercept, slope = float(special.logit(accuracy)), 0.0
+    intercept, slope = float(scipy.special.logit(accuracy)), 0.0
     knots: tuple[tuple[float, float], ...] = ()
     if kind is MapKind.TEMPERATURE:
         intercept, slope = 0.0, _fit_temperature(_log_odds(stated), hits, weight)
@@ -207,9 +207,7 @@ def _fit_temperature(x: FloatArray, hits: FloatArray, weight: FloatArray) -> flo
         z = inverse * x
         return float(weight @ (np.logaddexp(0, z) - hits * z)) + 0.5 * (inverse - 1) ** 2
 
-    from scipy import optimize  # loaded when first used: it takes most of a second
-
-    return float(optimize.minimize_scalar(loss, bounds=(0.0, 4.0), method="bounded").x)
+    return float(scipy.optimize.minimize_scalar(loss, bounds=(0.0, 4.0), method="bounded").x)
 
 
 def _fit_platt(x: FloatArray, hits: FloatArray, weight: FloatArray) -> tuple[float, float]:
@@ -218,7 +216,7 @@ def _fit_platt(x: FloatArray, hits: FloatArray, weight: FloatArray) -> tuple[flo
     mean = float(weight @ x) / total if total > 0 else 0.0
     spread = float(np.sqrt(weight @ (x - mean) ** 2 / total)) if total > 0 else 0.0
     if spread < 1e-9:
-        return float(special.logit((float(weight @ hits) + _PRIOR_HITS) / (total + 2 * _PRIOR_HITS))), 0.0
+        return float(scipy.special.logit((float(weight @ hits) + _PRIOR_HITS) / (total + 2 * _PRIOR_HITS))), 0.0
     design = np.stack([np.ones(len(x)), (x - mean) / spread], axis=1)
     design = np.vstack([design, [[1.0, 0.0], [1.0, 0.0]]])
     target = np.concatenate([hits, [1.0, 0.0]])
@@ -226,7 +224,7 @@ def _fit_platt(x: FloatArray, hits: FloatArray, weight: FloatArray) -> tuple[flo
     penalty = np.diag([0.0, 1.0])
     beta = np.zeros(2)
     for _ in range(50):
-        p = special.expit(design @ beta)
+        p = scipy.special.expit(design @ beta)
         gradient = design.T @ (mass * (p - target)) + penalty @ beta
         hessian = (design * (mass * p * (1 - p))[:, None]).T @ design + penalty
         step = np.linalg.solve(hessian, gradient)
@@ -245,12 +243,11 @@ def _fit_isotonic(
     mass = np.bincount(place, weight)
     kept = mass > 0
     share = np.bincount(place, weight * hits)[kept] / mass[kept]
-    from scipy import optimize  # loaded when first used: it takes most of a second
 
-    curve = optimize.isotonic_regression(share, weights=mass[kept])
+    curve = scipy.optimize.isotonic_regression(share, weights=mass[kept])
     starts = np.asarray(curve.blocks, dtype=np.int64)
     block_mass = np.add.reduceat(mass[kept], starts[:-1])
     centre = np.add.reduceat(mass[kept] * values[kept], starts[:-1]) / block_mass
     height = (block_mass * curve.x[starts[:-1]] + 2 * _PRIOR_HITS * accuracy) / (block_mass + 2 * _PRIOR_HITS)
-    height = optimize.isotonic_regression(height, weights=block_mass).x
+    height = scipy.optimize.isotonic_regression(height, weights=block_mass).x
     return tuple((float(x), float(y)) for x, y in zip(centre, height, strict=True))

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Self
 
 import numpy as np
+import scipy  # its parts load when first used
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 
 from trimtab.errors import InvalidInputError
 
@@ -186,7 +186,7 @@ class VerdictTable:
             raise InvalidInputError(f"a gold label index is outside {NO_LABEL}..{self.n_labels - 1}")
         return answers
 
-    def one_hot(self, judges: Sequence[JudgeVersion] | None = None) -> sparse.csr_matrix:
+    def one_hot(self, judges: Sequence[JudgeVersion] | None = None) -> scipy.sparse.csr_matrix:
         """Verdicts as a 0/1 matrix of shape (n_items, J·k): column j·k + c is 1 where judge j said label c.
 
         `judges` fixes the columns' order (default: the table's); verdicts of judges not named there are left out.
@@ -197,7 +197,7 @@ class VerdictTable:
         column = column_of[self.judge] if len(self) else np.zeros(0, np.int64)
         kept = column >= 0
         k = self.n_labels
-        return sparse.csr_matrix(
+        return scipy.sparse.csr_matrix(
             (np.ones(int(kept.sum())), (self.item[kept], column[kept] * k + self.label[kept])),
             shape=(self.n_items, len(wanted) * k),
         )

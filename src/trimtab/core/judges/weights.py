@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy import special
+import scipy  # its parts load when first used
 
 from trimtab.core.judges.agreement import cohen_kappa
 from trimtab.core.judges.calibration import equal_mass_bins, expected_calibration_error
@@ -85,7 +85,7 @@ def agreement_interval(
     a = prior_agreement * prior_strength + hits
     b = (1 - prior_agreement) * prior_strength + max(0.0, n - hits)
     tail = (1 - coverage) / 2
-    return a / (a + b), (float(special.betaincinv(a, b, tail)), float(special.betaincinv(a, b, 1 - tail)))
+    return a / (a + b), (float(scipy.special.betaincinv(a, b, tail)), float(scipy.special.betaincinv(a, b, 1 - tail)))
 
 
 def judge_weight(judge: str, version: str, sums: JudgeSums, rule: WeightRule) -> JudgeWeight:

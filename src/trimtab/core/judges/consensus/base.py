@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import scipy  # its parts load when first used
 from numpy.typing import ArrayLike
-from scipy import sparse, special
 
 from trimtab.core.judges.verdicts import FloatArray, IntArray, JudgeVersion, VerdictTable
 from trimtab.errors import InvalidInputError
@@ -104,7 +104,7 @@ class LogLinear:
         if self.slope is not None and self.centre is not None:
             columns = np.repeat(self.slope, k)[:, None] * np.tile(np.eye(k), (len(self.judges), 1))
             logits = logits + confidence_columns(table, self.judges, self.centre) @ columns
-        result: FloatArray = special.softmax(logits, axis=1)
+        result: FloatArray = scipy.special.softmax(logits, axis=1)
         return result
 
 
@@ -126,11 +126,13 @@ def vote_shares(table: VerdictTable) -> FloatArray:
 
 def confidence_log_odds(table: VerdictTable) -> FloatArray:
     """(n,) log-odds of each stated confidence, read as at least .01 and at most .99; nan where none was stated."""
-    result: FloatArray = special.logit(np.clip(table.confidence.astype(np.float64), 0.01, 0.99))
+    result: FloatArray = scipy.special.logit(np.clip(table.confidence.astype(np.float64), 0.01, 0.99))
     return result
 
 
-def confidence_columns(table: VerdictTable, judges: tuple[JudgeVersion, ...], centre: FloatArray) -> sparse.csr_matrix:
+def confidence_columns(
+    table: VerdictTable, judges: tuple[JudgeVersion, ...], centre: FloatArray
+) -> scipy.sparse.csr_matrix:
     """Like `VerdictTable.one_hot`, with the centred log-odds of the stated confidence in place of the ones."""
     known = {judge: i for i, judge in enumerate(judges)}
     place = np.array([known.get(judge, -1) for judge in table.judges], dtype=np.int64)
@@ -138,7 +140,7 @@ def confidence_columns(table: VerdictTable, judges: tuple[JudgeVersion, ...], ce
     stated = (column >= 0) & np.isfinite(table.confidence)
     k = table.n_labels
     value = confidence_log_odds(table)[stated] - centre[column[stated]]
-    return sparse.csr_matrix(
+    return scipy.sparse.csr_matrix(
         (value, (table.item[stated], column[stated] * k + table.label[stated])), shape=(table.n_items, len(judges) * k)
     )
 
@@ -158,7 +160,7 @@ def base_rates(mass: FloatArray) -> FloatArray:
     return result
 
 
-def confusion_counts(one_hot: sparse.csr_matrix, mass: FloatArray) -> FloatArray:
+def confusion_counts(one_hot: scipy.sparse.csr_matrix, mass: FloatArray) -> FloatArray:
     """(J, k, k): mass of (right label, judge's label) per judge."""
     k = mass.shape[1]
     return np.asarray(one_hot.T @ mass).reshape(-1, k, k).transpose(0, 2, 1)

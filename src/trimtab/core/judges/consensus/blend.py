@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+import scipy  # its parts load when first used
 
 from trimtab.core.judges.consensus.base import FittedConsensus
 from trimtab.core.judges.verdicts import FloatArray, IntArray, VerdictTable
@@ -41,7 +41,7 @@ class Blend:
 
 def tempered(posterior: FloatArray, temperature: float) -> FloatArray:
     """The posterior with its log-odds divided by `temperature`: above 1 it is less sure of itself."""
-    result: FloatArray = special.softmax(np.log(np.maximum(posterior, _FLOOR)) / temperature, axis=1)
+    result: FloatArray = scipy.special.softmax(np.log(np.maximum(posterior, _FLOOR)) / temperature, axis=1)
     return result
 
 
@@ -57,7 +57,7 @@ def best_temperature(posterior: FloatArray, answers: IntArray, weight: FloatArra
     def loss(temperature: float) -> float:
         scaled = logs / temperature
         right = scaled[rows, answers]
-        return float(weight @ (special.logsumexp(scaled, axis=1) - right)) + 0.5 * float(np.log(temperature)) ** 2
+        return float(weight @ (scipy.special.logsumexp(scaled, axis=1) - right)) + 0.5 * float(np.log(temperature)) ** 2
 
     return float(min(_TEMPERATURES, key=loss)) if len(answers) else 1.0
 

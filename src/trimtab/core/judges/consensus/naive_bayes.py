@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts load when first used
 from numpy.typing import ArrayLike
-from scipy import special
 
 from trimtab.core.judges.consensus.base import (
     SHRINKAGE,
@@ -96,12 +96,12 @@ class AnchoredDawidSkene:
         spoken = np.asarray(one_hot.sum(axis=1)) > 0
         score = confusion_scores(shrunk_confusion(confusion_counts(one_hot, known), self.shrinkage))
         bias = np.log(base_rates(known))
-        believed = special.softmax(bias + one_hot @ score.reshape(-1, k), axis=1)
+        believed = scipy.special.softmax(bias + one_hot @ score.reshape(-1, k), axis=1)
         for _ in range(self.max_rounds):
             mass = np.where(labelled, known, self.unlabelled_weight * believed * spoken)
             score = confusion_scores(shrunk_confusion(confusion_counts(one_hot, mass), self.shrinkage))
             bias = np.log(base_rates(mass))
-            before, believed = believed, special.softmax(bias + one_hot @ score.reshape(-1, k), axis=1)
+            before, believed = believed, scipy.special.softmax(bias + one_hot @ score.reshape(-1, k), axis=1)
             if float(np.abs(believed - before).max(initial=0.0)) < self.tolerance:
                 break
         return LogLinear(name=self.name, labels=table.labels, judges=table.judges, score=score, bias=bias)

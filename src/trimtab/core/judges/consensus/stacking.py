@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts load when first used
 from numpy.typing import ArrayLike
-from scipy import special
 
 from trimtab.core.judges.consensus.base import (
     LogLinear,
@@ -72,7 +72,7 @@ class Stacking:
             logits = bias + shift + share * shares + said @ together(shared, own)
             if speaks:
                 logits = logits + sure @ (np.repeat(slopes[1:] + slopes[0], k)[:, None] * tiled)
-            total = special.logsumexp(logits, axis=1)
+            total = scipy.special.logsumexp(logits, axis=1)
             value = float((total - (logits * truth).sum(axis=1)).sum()) + 0.5 * self.penalty * float(theta @ theta)
             residual = np.exp(logits - total[:, None]) - truth
             columns = np.asarray(back @ residual)
@@ -85,9 +85,8 @@ class Stacking:
             return value, gradient + self.penalty * theta
 
         start = np.zeros(k + 1 + j + extra + len(used) * k)
-        from scipy import optimize  # loaded when first used: it takes most of a second
 
-        found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": self.max_rounds})
+        found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": self.max_rounds})
         shift, share, shared, own, slopes = unpack(np.asarray(found.x))
         score = np.zeros((j * k, k))
         score[used] = together(shared, own)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy  # its parts load when first used
 from numpy.typing import ArrayLike
-from scipy import special
 
 from trimtab.core.judges.consensus.base import (
     SHRINKAGE,
@@ -82,7 +82,9 @@ class OneJudge:
         said = table.one_hot([self.judge])
         spoke = np.asarray(said.sum(axis=1)).ravel() > 0
         logits = self.bias + said @ self.score
-        result: FloatArray = np.where(spoke[:, None], special.softmax(logits, axis=1), self.otherwise.posterior(table))
+        result: FloatArray = np.where(
+            spoke[:, None], scipy.special.softmax(logits, axis=1), self.otherwise.posterior(table)
+        )
         return result
 
 
