@@ -30,12 +30,13 @@ from trimtab.core.rollouts import Metric
 STAGES = ((0.1, 5_000), (0.5, 15_000))
 
 
-def crossings(estimate: Floats, variance: Floats, enough: Any, exact: Floats) -> tuple[Any, Any]:
-    """Looks at which harm and gain are first shown; `exact` is the log e-value of harm from first scores."""
+def crossings(estimate: Floats, variance: Floats, enough: Any, exact: Floats | None) -> tuple[Any, Any]:
+    """Looks at which harm and gain are first shown; `exact`: the log e-value of harm from first scores, if used."""
     with np.errstate(all="ignore"):
         harm = log_e_difference(-estimate, variance, null=0.0, rho=sharpest(BETTER.quality_tolerance))
         gain = log_e_difference(estimate, variance, null=0.0, rho=sharpest(BETTER.quality_margin))
-    back = first(half_each(harm, enough, exact) >= math.log(1 / alpha_harm(BETTER, Metric.SCORE)))
+    harm = np.where(enough, harm, -np.inf) if exact is None else half_each(harm, enough, exact)
+    back = first(harm >= math.log(1 / alpha_harm(BETTER, Metric.SCORE)))
     return back, first(enough & (gain >= math.log(1 / BETTER.alpha_promote)))
 
 
@@ -94,7 +95,7 @@ def ramp_cell(drift: float, change: float, runs: int, seed: int, *, icc: float |
         exact = np.hstack(firsts)
         back, forward = crossings(d, v, enough, exact)
         pd, pv = np.hstack([one[1], mixed[1]]), np.hstack([one[2], mixed[2]])
-        p_back, p_forward = crossings(pd, pv, enough, np.full(pd.shape, -np.inf))
+        p_back, p_forward = crossings(pd, pv, enough, None)
         return back, forward, p_back, p_forward
 
     parts = in_chunks(runs, 50, chunk, seed)

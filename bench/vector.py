@@ -92,7 +92,7 @@ def first_scores_log_e(
     `alone`: which decisions are the first of their key. `earlier`: `first_scores_logs` of the steps before.
     """
     kinds, rows = _first_kinds(canary, score, alone), _first_rows(share, margin)
-    found = np.empty(kinds[0].shape)
+    found: Floats = np.empty_like(kinds[0], dtype=np.float64)
     size = max(1, 100_000 // found.shape[1])  # replications at a time: the table of wealths stays in the cache
     for start in range(0, len(found), size):
         here = slice(start, start + size)
@@ -121,7 +121,7 @@ def _first_rows(share: float, margin: float) -> Floats:
 
 
 def half_each(asymptotic: Any, usable: Any, exact: Any) -> Any:
-    """`comparisons.log_e_score_below`: both e-processes with half the weight; where not `usable`, the exact half only."""
+    """`comparisons.log_e_score_below`: both e-processes with half the weight; not `usable`: only the latter."""
     return np.logaddexp(np.where(usable, asymptotic, -np.inf), exact) - math.log(2)
 
 

@@ -17,8 +17,8 @@ _HELP: Mapping[str, str] = {
     "review_budget": "Questions drawn for people each night, per agent.",
     "discordant_quota": "Further questions each night on decisions where a live rollout's arms differ.",
     "reviewers_wanted": "How many people answer each question, without seeing each other's answer.",
-    "double_review_share": "Share of the questions, chosen by a hash of the key, that at least two people answer, so that "
-    "their agreement is measured.",
+    "double_review_share": "Share of the questions, chosen by a hash of the key, that at least two people answer, so "
+    "that their agreement is measured.",
     "job_lease_s": "Seconds after which another worker may take over a job whose worker fell silent.",
     "job_attempts": "How often a failing job is tried before it is dead.",
 }
@@ -52,6 +52,12 @@ class Settings:
                 raise SettingError(f"{env_name(name)}: must lie between {low} and {high}, got {getattr(self, name)}")
 
 
+_NUMBERS: Mapping[str, tuple[type[int] | type[float], str]] = {
+    "int": (int, "whole number"),
+    "float": (float, "number"),
+}
+
+
 def env_name(name: str) -> str:
     """The environment variable of a setting."""
     return "TRIMTAB_" + name.upper()
@@ -69,11 +75,12 @@ def from_environment(environment: Mapping[str, str], **overrides: Any) -> Settin
         given = environment.get(env_name(field.name))
         if given is None or given == "":
             continue
-        if field.type == "int":
+        if field.type in _NUMBERS:
+            kind, what = _NUMBERS[str(field.type)]
             try:
-                values[field.name] = int(given)
+                values[field.name] = kind(given)
             except ValueError:
-                raise SettingError(f"{env_name(field.name)}: must be a whole number, got {given!r:.60}") from None
+                raise SettingError(f"{env_name(field.name)}: must be a {what}, got {given!r:.60}") from None
         else:
             values[field.name] = given
     values |= {name: value for name, value in overrides.items() if value is not None}

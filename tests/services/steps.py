@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -140,7 +141,10 @@ class Serving:
         )
 
     def decide(self, key: str, links: int, *, at: datetime | None = None, turn: str = "") -> DecisionEvent:
-        moment, payload = at or self._now(), {"links": links, "capitals": 0.1, "known_sender": links == 0}
+        moment, payload = (
+            at or self._now(),
+            {"links": links, "capitals": zlib.crc32(key.encode()) % 1000 / 1000, "known_sender": links == 0},
+        )
         plain = DecisionEvent(
             id=named_uuid7(moment, self.agent, key, turn),
             agent=self.agent,

@@ -42,7 +42,7 @@ def judged(
     trimtab: Trimtab, n: int, *, judge: str = "judge", right: int | None = None, prefix: str = "thread"
 ) -> list[DecisionEvent]:
     """`n` decisions whose true label is spam, the first `right` of them judged rightly."""
-    events = serve(trimtab, [7] * n, prefix=prefix)
+    events = serve(trimtab, list(range(5, 5 + n)), prefix=prefix)
     say(trimtab, events, judge=judge, right=n if right is None else right)
     return events
 

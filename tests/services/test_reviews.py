@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 
-import numpy as np
 import pytest
+from sqlalchemy.engine import make_url
 from tests.services.steps import (
     AGENT,
     MAIL,
@@ -20,6 +22,7 @@ from tests.services.steps import (
     crown,
     decided,
     gold,
+    open_trimtab,
     serve,
     truth,
     twin,
@@ -29,12 +32,9 @@ from tests.services.steps import (
 
 from trimtab.bootstrap import Trimtab
 from trimtab.clock import SimulatedClock
-from trimtab.core.policy import compile_policy
 from trimtab.core.reviews import ReviewState
-from trimtab.core.sampling import AskedFor, SamplingPlan, draw_sample
-from trimtab.core.uncertainty import uncertainties
+from trimtab.core.sampling import AskedFor
 from trimtab.errors import ConflictError, ForbiddenError, IllegalTransitionError, InvalidInputError, NotFoundError
-from trimtab.services.context import seed_of
 from trimtab.services.reviews import LEASE, Question
 from trimtab.store import reviews as review_store
 from trimtab.store import tables
@@ -51,7 +51,7 @@ def served(trimtab: Trimtab) -> Trimtab:
 
 def queued(trimtab: Trimtab, n: int = 4, *, budget: int | None = None, prefix: str = "thread") -> list[ReviewItem]:
     """`n` decisions, of which all (or `budget`) are queued."""
-    serve(trimtab, [i % 9 for i in range(n)], prefix=prefix)
+    serve(trimtab, list(range(n)), prefix=prefix)
     trimtab.reviews.sample(OPERATOR, agent=MAIL, budget=n if budget is None else budget, discordant_quota=0)
     return trimtab.reviews.queue(VIEWER, agent=MAIL, limit=1000)
 
@@ -211,7 +211,8 @@ def test_a_question_for_two_reviewers_goes_to_a_second_one_and_not_back_to_the_f
     assert served.reviews.claim(REVIEWER) is None
     assert claim(served, OTHER_REVIEWER).item.id == item.id
     assert served.reviews.answer(OTHER_REVIEWER, item.id, "spam").state is ReviewState.ANSWERED
-    assert served.labels.stats(VIEWER, agent=MAIL).conflicts == 1
+    assert [one.item.id for one in served.reviews.disputed(VIEWER, agent=MAIL)] == [item.id]
+    assert served.labels.stats(VIEWER, agent=MAIL).total == 0
 
 
 def test_bad_answers_are_refused_by_name_and_change_nothing(served: Trimtab) -> None:
@@ -234,32 +235,37 @@ def test_bad_answers_are_refused_by_name_and_change_nothing(served: Trimtab) -> 
     assert served.labels.stats(VIEWER).total == 0
 
 
-def test_the_stored_probability_is_the_samplers_own(served: Trimtab) -> None:
-    items = queued(served, 30, budget=8)
-    assert len(items) == 8
-    at = items[0].created_at
-    policy = compile_policy(served.bundles.get(VIEWER, "champion", agent=MAIL))
-    rows = sorted(served.decisions.recent(VIEWER, MAIL, limit=100), key=lambda row: row.key)
-    keys = [row.key for row in rows]
-    choices = [policy.decide(row.payload, row.at) for row in rows]
-    served_labels = [("ham", "spam").index(choice.label) for choice in choices]
-    scores = uncertainties(30, policy=[choice.posterior for choice in choices], served=served_labels).score
-    rng = np.random.default_rng(seed_of("sample", MAIL, at.isoformat()))
-    sample = draw_sample(scores, SamplingPlan(budget=8), rng)
-    expected = {
-        keys[index]: (probability, asked)
-        for index, probability, asked in zip(sample.index, sample.probability, sample.asked_for, strict=True)
-    }
-    assert {item.key: (item.inclusion, item.stratum) for item in items} == expected
-    assert sample.inclusion.sum() == pytest.approx(8)
+def test_the_stored_probability_is_the_chance_of_being_asked(served: Trimtab) -> None:
+    serve(served, list(range(5, 29)))  # all served alike, so none is less certain than another
+    served.reviews.sample(OPERATOR, budget=6, discordant_quota=0)
+    assert [item.inclusion for item in served.reviews.queue(VIEWER)] == pytest.approx([6 / 24] * 6)
+
+
+def test_who_is_asked_about_everything_is_asked_with_certainty(served: Trimtab) -> None:
+    assert {item.inclusion for item in queued(served, 7)} == {1.0}
+
+
+def test_the_same_night_draws_the_same_questions_whatever_their_ids(
+    sqlite_url: str, tmp_path: Path, clock: SimulatedClock
+) -> None:
+    drawn = []
+    for seed in (1, 2):
+        copy = tmp_path / f"{seed}.db"
+        shutil.copyfile(make_url(sqlite_url).database or "", copy)
+        trimtab = open_trimtab(f"sqlite:///{copy}", SimulatedClock(clock.now()), seed=seed)
+        add_agent(trimtab)
+        crown(trimtab, 5)
+        drawn.append([(item.key, item.inclusion, item.stratum) for item in queued(trimtab, 30, budget=8)])
+        trimtab.close()
+    assert drawn[0] == drawn[1]
 
 
 def test_a_decision_is_a_candidate_of_exactly_one_draw(served: Trimtab) -> None:
-    serve(served, [7] * 10)
+    serve(served, list(range(10)))
     (first,) = served.reviews.sample(OPERATOR, budget=2)
     (again,) = served.reviews.sample(OPERATOR, budget=2)
     wait(served, timedelta(days=1))
-    serve(served, [7] * 6, prefix="later")
+    serve(served, list(range(6)), prefix="later")
     (second,) = served.reviews.sample(OPERATOR, budget=2)
     assert [(one.candidates, one.queued) for one in (first, again, second)] == [(10, 2), (0, 0), (6, 2)]
 
@@ -268,7 +274,7 @@ def test_two_draws_at_once_ask_about_each_decision_once(
     served: Trimtab, database_url: str, clock: SimulatedClock
 ) -> None:
     other = twin(served, database_url, clock)
-    serve(served, [7] * 20)
+    serve(served, list(range(20)))
     results = at_once(*(lambda one=one: one.reviews.sample(OPERATOR, budget=5)[0] for one in (served, other)))
     other.close()
     assert sorted((one.candidates, one.queued) for one in results) == [(0, 0), (20, 5)]
@@ -283,7 +289,7 @@ def test_a_key_with_many_decisions_is_one_candidate(served: Trimtab) -> None:
 
 def test_a_live_rollout_has_its_own_quota_for_decisions_on_which_the_arms_differ(trimtab: Trimtab) -> None:
     rollout = agent_with_rollout(trimtab)
-    events = serve(trimtab, [4] * 6 + [0] * 30)
+    events = serve(trimtab, [4] * 6 + list(range(10, 40)))
     differing = {event.key for event in events if event.discordant}
     assert len(differing) == 6
     (report,) = trimtab.reviews.sample(OPERATOR, budget=4, discordant_quota=10)
@@ -332,8 +338,8 @@ def test_a_decision_that_nothing_served_is_worth_exploring(trimtab: Trimtab) -> 
 
 def test_every_agent_is_sampled_with_its_own_budget(served: Trimtab) -> None:
     add_agent(served, "other")
-    serve(served, [7] * 5)
-    serve(served, [7] * 5, "other")
+    serve(served, list(range(5)))
+    serve(served, list(range(5)), "other")
     reports = served.reviews.sample(OPERATOR, budget=2)
     assert {one.agent: one.queued for one in reports} == {MAIL: 2, "other": 2}
     assert Counter(item.agent for item in served.reviews.queue(VIEWER)) == {MAIL: 2, "other": 2}

@@ -15,6 +15,7 @@ from trimtab.errors import InvalidInputError, NotFoundError
 if TYPE_CHECKING:
     from trimtab.cli.output import Output
     from trimtab.core.agents import AgentSpec
+    from trimtab.services.agents import AddedSpec
 
 agents = group("Specs as data, and what each agent serves.")
 
@@ -170,6 +171,7 @@ def infer(
         str | None, typer.Option("--key-column", metavar="COLUMN", help="The column that names each row, left out.")
     ] = None,
     out_file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the spec there.")] = None,
+    store: Annotated[bool, typer.Option("--add", help="Add the agent at once, with this spec.")] = False,
 ) -> None:
     """Propose a spec from sample payloads: kinds, ranges, categories, and notes on what to check."""
     from trimtab.cli.files import payloads_for_inference, safe_name, write_new
@@ -182,17 +184,31 @@ def infer(
     text = render_toml(spec)
     if out_file is not None:
         write_new(out_file, text)
+    added = _store(session, spec) if store else None
 
     def render(out: Output) -> None:
-        if out_file is None:
+        if out_file is None and added is None:
             typer.echo(text, nl=False)
             return
-        out.good(f"wrote {out_file}: {len(spec.labels)} labels, {len(spec.features)} features")
+        size = f"{len(spec.labels)} labels, {len(spec.features)} features"
+        if out_file is not None:
+            out.good(f"wrote {out_file}: {size}")
+        if added is not None:
+            out.good(f"{added.agent} version {added.version}: {'added' if added.new else 'there already'}, {size}")
         for note in spec.notes:
             out.hint(f"check: {note}")
-        out.hint(f"next: read it, then trimtab agents add {out_file}")
+        if added is None:
+            out.hint(f"next: read it, then trimtab agents add {out_file}")
+        else:
+            out.hint(f"read it: trimtab agents show {added.agent}; then: trimtab labels import {added.agent} FILE")
 
-    session.show({"spec": spec, "file": None if out_file is None else str(out_file)}, render)
+    file = None if out_file is None else str(out_file)
+    session.show({"spec": spec, "file": file, "version": None if added is None else added.version}, render)
+
+
+def _store(session: Session, spec: AgentSpec) -> AddedSpec:
+    with session.open(create=True) as (trimtab, actor):
+        return trimtab.agents.add(actor, spec)
 
 
 @command(agents, "kill")

@@ -92,10 +92,10 @@ def listing(
 def show(
     session: Session,
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The hash, 8 characters of it; with --agent also champion.")
+        str, typer.Argument(metavar="NAME", help="The hash, 8 characters of it; with --agent also champion or newest.")
     ],
     agent: Annotated[
-        str | None, typer.Option("--agent", metavar="AGENT", help="Makes champion and challenger names too.")
+        str | None, typer.Option("--agent", metavar="AGENT", help="Makes champion, challenger and newest names too.")
     ] = None,
 ) -> None:
     """A bundle in words: labels, features, policy, flip points, held-out report."""
@@ -110,7 +110,9 @@ def show(
 def diff(
     session: Session,
     agent: Agent,
-    after: Annotated[str, typer.Option("--after", metavar="NAME", help="The bundle that would take over.")],
+    after: Annotated[
+        str, typer.Option("--after", metavar="NAME", help="The bundle that would take over; newest is one too.")
+    ],
     before: Annotated[
         str, typer.Option("--before", metavar="NAME", help="The one it would take over from.")
     ] = "champion",
@@ -193,7 +195,9 @@ def rollback(
 def replay(
     session: Session,
     agent: Agent,
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle that would take over.")],
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="The bundle that would take over; newest is one too.")
+    ],
     against: Annotated[
         str, typer.Option("--against", metavar="NAME", help="The one it would take over from.")
     ] = "champion",

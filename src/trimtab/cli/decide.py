@@ -45,6 +45,10 @@ def decide(
         list[str] | None,
         typer.Option("--ignore", metavar="COLUMN", help="With --file: a column that is no part of the payload."),
     ] = None,
+    rows: Annotated[
+        str | None,
+        typer.Option("--rows", metavar="FIRST:LAST", help="With --file: these rows only, such as 1:150 or 151:."),
+    ] = None,
     fallback: Annotated[
         str | None, typer.Option("--fallback", metavar="LABEL", help="The label where no policy can serve.")
     ] = None,
@@ -59,7 +63,7 @@ def decide(
     if (file is None) == (key is None or payload is None) or (file is not None and (key or payload)):
         raise InvalidInputError("give --key and --payload for one decision, or --file for many")
     if file is not None:
-        _decide_file(session, agent, file, key_column=key_column, ignore=ignore or [], fallback=fallback)
+        _decide_file(session, agent, file, _rows(file, rows, key_column, ignore or []), fallback=fallback)
         return
     from trimtab.cli.files import payload_of
 
@@ -106,7 +110,7 @@ def _decide_one(
 
 
 def _decide_file(
-    session: Session, agent: str, path: Path, *, key_column: str | None, ignore: list[str], fallback: str | None
+    session: Session, agent: str, path: Path, rows: Iterator[KeyedRow | BadRow], *, fallback: str | None
 ) -> None:
     from trimtab.cli.output import Output, progress
     from trimtab.plugins.importers import BadRow
@@ -115,7 +119,7 @@ def _decide_file(
     escalated = 0
     bad: list[str] = []
     with _client(session, agent, fallback) as (client, _, _):
-        for done, row in enumerate(progress(_rows(path, key_column, ignore), f"deciding on {path.name}"), start=1):
+        for done, row in enumerate(progress(rows, f"deciding on {path.name}"), start=1):
             if isinstance(row, BadRow):
                 bad.append(str(row))
                 if session.json:
@@ -151,11 +155,13 @@ def _summary(out: Output, counts: Counter[tuple[str, str, str]], escalated: int,
         out.bad(f"and {len(bad) - 10:,} more")
 
 
-def _rows(path: Path, key_column: str | None, ignore: list[str]) -> Iterator[KeyedRow | BadRow]:
+def _rows(path: Path, part: str | None, key_column: str | None, ignore: list[str]) -> Iterator[KeyedRow | BadRow]:
+    from trimtab.cli.files import part_of
     from trimtab.plugins.importers import KEY_COLUMNS, keyed_rows, read_rows
 
     texts = [*KEY_COLUMNS, *([key_column] if key_column is not None else [])]
-    yield from keyed_rows(read_rows(path, text_columns=texts), name=path.stem, key_column=key_column, ignore=ignore)
+    rows = part_of(read_rows(path, text_columns=texts), part)
+    yield from keyed_rows(rows, name=path.stem, key_column=key_column, ignore=ignore)
 
 
 @contextmanager

@@ -5,16 +5,38 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trimtab.errors import ConflictError, InvalidInputError, InvalidPayloadError
-from trimtab.plugins.importers import KEY_COLUMNS, BadRow, KeyedRow, keyed_rows, read_rows
+from trimtab.plugins.importers import KEY_COLUMNS, BadRow, KeyedRow, Row, keyed_rows, read_rows
 
 if TYPE_CHECKING:
     from trimtab.services.labels import ImportRow
 
 MOST_SAMPLES = 10_000
+_RANGE = re.compile(r"\s*(\d{0,15})\s*:\s*(\d{0,15})\s*")
+
+
+def part_of(rows: Iterable[Row | BadRow], wanted: str | None) -> Iterator[Row | BadRow]:
+    """The rows of a part written as FIRST:LAST, counted from 1, both included; either may be left out.
+
+    Raises InvalidInputError for what is no part, and for a part that begins behind the last row.
+    """
+    if wanted is None:
+        yield from rows
+        return
+    match = _RANGE.fullmatch(wanted)
+    first, last = (int(one) if one else None for one in match.groups()) if match else (0, None)
+    if first == 0 or last == 0 or (first is not None and last is not None and last < first):
+        raise InvalidInputError(f"rows: write FIRST:LAST, such as 1:150 or 151: for all from there, got {wanted!r:.60}")
+    empty = True
+    for row in islice(rows, (first or 1) - 1, last):
+        empty = False
+        yield row
+    if empty:
+        raise InvalidInputError(f"rows: the file has fewer than {first or 1:,} rows, so {wanted} is empty")
 
 
 def labelled_rows(
@@ -25,12 +47,18 @@ def labelled_rows(
     label: str,
     confidence: str | None = None,
     ignore: Iterable[str] = (),
+    part: str | None = None,
 ) -> Iterator[KeyedRow | BadRow]:
-    """The labelled rows of a file."""
+    """The labelled rows of a file, or of a part of it."""
     texts = [label, *KEY_COLUMNS, *([key] if key is not None else [])]
     rows = read_rows(path, text_columns=texts)
     yield from keyed_rows(
-        rows, name=name, key_column=key, label_column=label, confidence_column=confidence, ignore=tuple(ignore)
+        part_of(rows, part),
+        name=name,
+        key_column=key,
+        label_column=label,
+        confidence_column=confidence,
+        ignore=tuple(ignore),
     )
 
 

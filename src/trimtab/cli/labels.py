@@ -71,6 +71,9 @@ def import_(
     ignore: Annotated[
         list[str] | None, typer.Option("--ignore", metavar="COLUMN", help="A column that is no part of the payload.")
     ] = None,
+    rows: Annotated[
+        str | None, typer.Option("--rows", metavar="FIRST:LAST", help="These rows only, such as 1:150 or 151:.")
+    ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Store the good rows and name the bad ones; else one bad row stops all.")
     ] = False,
@@ -81,12 +84,18 @@ def import_(
 
     origin = name or file.stem
     unread: list[str] = []
-    rows = labelled_rows(
-        file, name=origin, key=key_column, label=label_column, confidence=confidence_column, ignore=ignore or ()
+    read = labelled_rows(
+        file,
+        name=origin,
+        key=key_column,
+        label=label_column,
+        confidence=confidence_column,
+        ignore=ignore or (),
+        part=rows,
     )
     with session.open() as (trimtab, actor):
         trimtab.agents.get(actor, agent)
-        watched = progress(to_import(rows, refused=unread if skip_bad else None), f"reading {file.name}")
+        watched = progress(to_import(read, refused=unread if skip_bad else None), f"reading {file.name}")
         report = trimtab.labels.add_rows(actor, agent, watched, name=origin, skip_bad=skip_bad)
     refused = [*unread, *report.refused]
 

@@ -9,9 +9,9 @@ import typer
 
 from trimtab.cli.command import command, group
 from trimtab.cli.names import full_id
-from trimtab.cli.plain import short, when
+from trimtab.cli.plain import percent, short, when
 from trimtab.cli.session import Session
-from trimtab.errors import InvalidInputError, InvalidPlanError
+from trimtab.errors import ConflictError, ForbiddenError, InvalidInputError, InvalidPlanError, NotFoundError
 
 if TYPE_CHECKING:
     from trimtab.bootstrap import Trimtab
@@ -19,14 +19,36 @@ if TYPE_CHECKING:
     from trimtab.core.rights import Actor
     from trimtab.core.rollouts import GuardPlan
     from trimtab.store.proposals import Proposal
+    from trimtab.store.rollouts import Rollout
 
 proposals = group("Challengers put forward, and somebody else's decision.")
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The proposal's id, or at least 8 characters of it.")]
+Id = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="The proposal's id, at least 8 characters of it, or for an open one its AGENT or newest.",
+    ),
+]
 Why = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why, for whoever reads the history.")]
 
 
 def _id(trimtab: Trimtab, actor: Actor, given: str) -> str:
+    """The id that is meant: the newest open proposal, the only open one of an agent, or what begins as given."""
+    if given == "newest":
+        found = trimtab.proposals.listing(actor, only_open=True, limit=1)
+        if not found:
+            raise NotFoundError("no proposal is open; see all with: trimtab proposals list")
+        return found[0].id
+    if any(spec.agent == given for spec, _, _ in trimtab.agents.listing(actor)):
+        found = trimtab.proposals.listing(actor, agent=given, only_open=True, limit=10_000)
+        if not found:
+            raise NotFoundError(f"{given} has no open proposal; see all with: trimtab proposals list {given}")
+        if len(found) > 1:
+            raise ConflictError(
+                f"{given} has {len(found)} open proposals: name one of {', '.join(p.id for p in found)}"
+            )
+        return found[0].id
     return full_id(given, lambda: trimtab.proposals.listing(actor, limit=10_000), "proposal", "trimtab proposals list")
 
 
@@ -34,7 +56,7 @@ def _id(trimtab: Trimtab, actor: Actor, given: str) -> str:
 def create(
     session: Session,
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")],
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="The hash, or at least 8 characters of it.")],
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="The hash, at least 8 characters of it, or newest.")],
     note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="What the approver should know.")] = None,
     draft: Annotated[bool, typer.Option("--draft", help="Ask nobody yet.")] = False,
 ) -> None:
@@ -74,7 +96,9 @@ def show_proposal(out: Output, found: Proposal) -> None:
     show_diff(out, found.evidence.get("diff_lines") or [])
     show_report(out, found.evidence.get("report"))
     out.heading("replay over logged decisions")
-    if found.evidence.get("replay") is None:
+    if found.champion is None:
+        out.line("none: this is the first bundle, so there is no champion to compare it with")
+    elif found.evidence.get("replay") is None:
         out.bad("NO REPLAY EVIDENCE: nobody has looked at which logged decisions would have changed")
     else:
         show_replay(out, found.evidence["replay"])
@@ -132,18 +156,62 @@ def propose(session: Session, proposal_id: Id) -> None:
 
 
 @command(proposals, "approve")
-def approve(session: Session, proposal_id: Id, reason: Why = None) -> None:
+def approve(
+    session: Session,
+    proposal_id: Id,
+    reason: Why = None,
+    at_once: Annotated[
+        bool, typer.Option("--apply", help="Start its rollout too; needs a role that may, or nothing is done.")
+    ] = False,
+) -> None:
     """Say yes to somebody else's proposal."""
+    live = None
     with session.open() as (trimtab, actor):
+        if at_once:
+            _require_both(actor)
         found = trimtab.proposals.approve(actor, _id(trimtab, actor, proposal_id), reason=reason)
+        if at_once:
+            found, live = _applied(trimtab, actor, found.id)
 
     def render(out: Output) -> None:
-        if found.evidence.get("replay") is None:
+        if found.evidence.get("replay") is None and found.champion is not None:
             out.bad("approved without replay evidence")
+        if at_once:
+            _show_applied(out, found, live)
+            return
         _said(out, found)
         out.hint(f"next: trimtab proposals apply {found.id}")
 
-    session.show(found, render)
+    session.show({"proposal": found, "rollout_id": live.id if live else None} if at_once else found, render)
+
+
+def _require_both(actor: Actor) -> None:
+    """Refuse before anything is done: approving and then failing to apply would be half of what was asked."""
+    from trimtab.core.rights import Right
+
+    actor.require(Right.APPROVE)
+    try:
+        actor.require(Right.ROLL_OUT)
+    except ForbiddenError as error:
+        raise ForbiddenError(f"{error}; leave out --apply to approve only") from None
+
+
+def _applied(
+    trimtab: Trimtab, actor: Actor, proposal_id: str, *, without_canary: bool = False, plan: GuardPlan | None = None
+) -> tuple[Proposal, Rollout | None]:
+    """Apply an approved proposal; with it the rollout that it started, if it did."""
+    found = trimtab.proposals.apply(actor, proposal_id, without_canary=without_canary, plan=plan)
+    return found, next(iter(trimtab.rollouts.listing(actor, agent=found.agent, only_live=True)), None)
+
+
+def _show_applied(out: Output, found: Proposal, live: Rollout | None) -> None:
+    _said(out, found)
+    if live is None:
+        out.line(f"{short(found.bundle)} serves every decision of {found.agent} now")
+    else:
+        steps = ", ".join(percent(step) for step in live.plan.steps)
+        out.line(f"its rollout has begun at {percent(live.share)} of the keys; the steps are {steps}")
+        out.hint(f"watch it with: trimtab rollouts show {found.agent}")
 
 
 @command(proposals, "reject")
@@ -182,18 +250,11 @@ def apply(
     if registered is not None and without_canary:
         raise InvalidInputError("--plan and --without-canary exclude each other: without a canary nothing is guarded")
     with session.open() as (trimtab, actor):
-        proposal_id = _id(trimtab, actor, proposal_id)
-        found = trimtab.proposals.apply(actor, proposal_id, without_canary=without_canary, plan=registered)
-        live = next(iter(trimtab.rollouts.listing(actor, agent=found.agent, only_live=True)), None)
-
-    def render(out: Output) -> None:
-        _said(out, found)
-        if live is None:
-            out.line(f"{short(found.bundle)} serves every decision of {found.agent} now")
-        else:
-            out.hint(f"its rollout has begun; watch it with: trimtab rollouts show {found.agent}")
-
-    session.show({"proposal": found, "rollout_id": None if live is None else live.id}, render)
+        found, live = _applied(
+            trimtab, actor, _id(trimtab, actor, proposal_id), without_canary=without_canary, plan=registered
+        )
+    document = {"proposal": found, "rollout_id": None if live is None else live.id}
+    session.show(document, lambda out: _show_applied(out, found, live))
 
 
 def read_plan(path: Path) -> GuardPlan:

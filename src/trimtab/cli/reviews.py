@@ -45,6 +45,8 @@ def sample(
             agent=agent,
             budget=settings.review_budget if budget is None else budget,
             discordant_quota=settings.discordant_quota if discordant_quota is None else discordant_quota,
+            reviewers_wanted=settings.reviewers_wanted,
+            double_review_share=settings.double_review_share,
         )
 
     def render(out: Output) -> None:

@@ -112,7 +112,8 @@ def _merge_key(
         weight = worth[one.source] * one.confidence
         answer = _positive(one, possible)
         if answer is None:
-            say[one.label] = say.get(one.label, 0.0) - weight
+            if one.label in say:  # a label that the agent no longer has says nothing
+                say[one.label] -= weight
         elif answer in say:
             say[answer] += weight
     positive = {name: weight for name, weight in say.items() if weight > 0}

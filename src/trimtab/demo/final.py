@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -207,12 +206,11 @@ def _closing(story: Story, console: Console, html: Path, next_commands: Sequence
         problems = [one.problem for one in (proof.audit, proof.packets) if one.problem] + list(proof.problems)
         console.print(Text.assemble(("verify  ", "dim"), (f"DOES NOT HOLD: {'; '.join(problems)}", "bold red")))
     console.print(Text.assemble(("report  ", "dim"), clean(html)))
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
     for place, (command, why) in enumerate(next_commands):
-        grid.add_row("next   " if not place else "", Text.assemble((command, "bold"), (f"   {why}", "dim")))
-    console.print(Padding(grid, 0))
+        line = Text.assemble(
+            ("        " if place else "next    ", "dim"), (clean(command), "bold"), (f"   {why}", "dim")
+        )
+        console.print(line, soft_wrap=True)  # a command is copied whole
 
 
 def _table(*columns: str) -> Table:

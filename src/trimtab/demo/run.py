@@ -127,7 +127,7 @@ def run(options: Options, folder: Path, listener: Listener, *, passing: bool = F
             )
             chronicler = Chronicler(trimtab, spec.agent)
             if progress.done:
-                simulation.recall(rest[0].at if rest else clock.now())
+                simulation.recall(rest[0].at if rest else steps[-1].at)
                 chronicler.news()
             listener.began(scene)
             for step in rest:
@@ -135,6 +135,7 @@ def run(options: Options, folder: Path, listener: Listener, *, passing: bool = F
                 progress.note(progress.done + 1)
                 listener.stepped(step, progress.done, gathered(chronicler.news() if step.name != "mail" else []))
             simulation.close()
+            clock.set(steps[-1].at)  # also where an earlier start did all of them
             listener.counting()
             from trimtab.demo.tell import tell
 

@@ -46,7 +46,13 @@ def _update_weights(trimtab: Trimtab) -> dict[str, Any]:
 
 def _sample_reviews(trimtab: Trimtab) -> dict[str, Any]:
     settings = trimtab.settings
-    reports = trimtab.reviews.sample(SYSTEM, budget=settings.review_budget, discordant_quota=settings.discordant_quota)
+    reports = trimtab.reviews.sample(
+        SYSTEM,
+        budget=settings.review_budget,
+        discordant_quota=settings.discordant_quota,
+        reviewers_wanted=settings.reviewers_wanted,
+        double_review_share=settings.double_review_share,
+    )
     return {one.agent: {"candidates": one.candidates, "queued": one.queued} for one in reports}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import msgspec
 
@@ -12,6 +13,7 @@ from trimtab.core.events import AnyEvent
 from trimtab.errors import InvalidInputError, TooLargeError
 
 MAX_EVENTS = 10_000
+MOST_COMMAS = 50 * MAX_EVENTS  # far more than good events have: millions of tiny items must not become objects at once
 
 # Strings (also one that never ends, so that nothing is scanned twice) and what gives JSON its structure.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+\\?(?:"|\Z)|[\[\]{},]', re.DOTALL)
@@ -40,10 +42,14 @@ def read_events(body: bytes) -> list[AnyEvent | BadItem]:
     Raises InvalidInputError where the body is neither, TooLargeError beyond 10,000 events.
     """
     text = body.strip()
-    items = _of_array(text) if text.startswith(b"[") else [line for line in text.split(b"\n") if line.strip()]
+    items = _of_array(text) if text.startswith(b"[") else _of_lines(text)
     if len(items) > MAX_EVENTS:
-        raise TooLargeError(f"events: {len(items)} at once, at most {MAX_EVENTS}; send them in parts")
+        raise TooLargeError(f"events: more than {MAX_EVENTS} at once; send them in parts")
     return [_event(item) for item in items]
+
+
+def _of_lines(text: bytes) -> list[bytes]:
+    return [line for line in text.split(b"\n", MAX_EVENTS) if line.strip()]
 
 
 def _event(item: bytes | msgspec.Raw) -> AnyEvent | BadItem:
@@ -64,11 +70,12 @@ def _id_of(item: bytes | msgspec.Raw) -> str | None:
 
 
 def _of_array(text: bytes) -> list[bytes] | list[msgspec.Raw]:
-    try:
-        return _ITEMS.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        # One item is broken, or nested so deeply that the decoder gives up: find where the others begin and end.
-        return [item for item in _between_commas(text) if item.strip()]
+    if text.count(b",") <= MOST_COMMAS:
+        try:
+            return _ITEMS.decode(text)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass  # one item is broken, or nested too deeply for the decoder: see where the others begin and end
+    return [item for item in islice(_between_commas(text), MAX_EVENTS + 1) if item.strip()]
 
 
 def _between_commas(text: bytes) -> Iterator[bytes]:

@@ -98,7 +98,10 @@ class Bundles:
         return StoredBundle(bundle=bundle, new=new)
 
     def get(self, actor: Actor, name: str, *, agent: str | None = None) -> Bundle:
-        """A bundle by its hash, the beginning of it, or `champion` / `challenger` of an agent. Raises NotFoundError."""
+        """A bundle by its hash, the beginning of it, or `champion`, `challenger`, `newest` of an agent.
+
+        Raises NotFoundError, or ConflictError where the agent has none of that name.
+        """
         actor.require(Right.READ)
         with reading(self._context.engine) as connection:
             return named_bundle(connection, name, agent=agent)
@@ -148,7 +151,13 @@ class Bundles:
 
 
 def named_bundle(connection: Connection, name: str, *, agent: str | None) -> Bundle:
-    """`champion` and `challenger` are names too, where the agent is known."""
+    """`champion`, `challenger` and `newest` (stored last) are names too, where the agent is known."""
+    if agent is not None and name == "newest":
+        spec_of(connection, agent)
+        newest = bundle_store.of_agent(connection, agent, limit=1)
+        if not newest:
+            raise ConflictError(f"{agent} has no bundles yet; train one: trimtab bundles train {agent}")
+        return bundle_of(connection, newest[0].sha256)
     if agent is not None and name in ("champion", "challenger"):
         pointer = pointer_of(connection, agent)
         sha256 = pointer.champion if name == "champion" else pointer.challenger

@@ -11,13 +11,14 @@ import numpy as np
 from sqlalchemy import Connection
 
 from trimtab.core.agents import AgentSpec
-from trimtab.core.judges.calibration import equal_mass_bins
 from trimtab.core.judges.consensus import ConsensusChoice, FittedConsensus, choose_consensus
 from trimtab.core.judges.reliability import HALF_LIFE_DAYS, LOOK_BACK_DAYS, ReliabilitySummary, summarise
+from trimtab.core.judges.snapshots import consensus_snapshot, judge_recalibration, judge_snapshot
 from trimtab.core.judges.verdicts import FloatArray, IntArray, JudgeVersion, Verdict, VerdictTable
 from trimtab.core.judges.weights import JudgeWeight, judge_weights
 from trimtab.core.labels import INDEPENDENT_SOURCES, MergedLabel, merge_labels
 from trimtab.core.rights import Actor, Right
+from trimtab.errors import NotFoundError
 from trimtab.services.context import Context, audit, seed_of, spec_of
 from trimtab.store import agents as agent_store
 from trimtab.store import events as event_store
@@ -51,6 +52,16 @@ class Agreement:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeReport:
+    """One judge: each version's newest snapshot, the newest version first, and all snapshots in the order of time."""
+
+    agent: str
+    judge: str
+    versions: tuple[Any, ...]
+    history: tuple[Any, ...]
+
+
 class Judges:
     """Raters of decisions and what they are worth."""
 
@@ -71,9 +82,9 @@ class Judges:
         with writing(self._context.engine) as connection:
             spec = spec_of(connection, agent)
             measured = measure(connection, spec, at)
+            before = reliability_store.newest(connection, agent)
             for weight in measured.weights:
-                sums = measured.summary.judges[JudgeVersion(judge=weight.judge, version=weight.version)]
-                bins = [[one.weight, one.confidence, one.accuracy] for one in equal_mass_bins(sums)]
+                snapshot = _snapshot(measured, weight, spec, before)
                 reliability_store.add(
                     connection,
                     agent=agent,
@@ -83,9 +94,19 @@ class Judges:
                     weight=weight.weight,
                     unproven=weight.unproven,
                     n=weight.n,
-                    snapshot={**weight_mapping(weight), "reliability_bins": bins},
+                    snapshot=snapshot,
                 )
             if measured.weights:
+                choice = fit_consensus(measured, spec, at)
+                reliability_store.add_consensus(
+                    connection,
+                    agent=agent,
+                    at=at,
+                    name=choice.name,
+                    n=choice.n_labels,
+                    accuracy=choice.accuracy,
+                    snapshot=consensus_snapshot(choice),
+                )
                 details = {f"{one.judge}@{one.version}": one.weight for one in measured.weights}
                 audit(connection, actor=actor, at=at, action="judges.update_weights", subject=agent, details=details)
             return measured.weights
@@ -103,6 +124,42 @@ class Judges:
         with reading(self._context.engine) as connection:
             spec_of(connection, agent)
             return reliability_store.history(connection, agent, judge=judge)
+
+    def show(self, actor: Actor, agent: str, judge: str) -> JudgeReport:
+        """Everything known of one judge (NAME or NAME@VERSION). Raises NotFoundError naming the judges there are."""
+        actor.require(Right.READ)
+        with reading(self._context.engine) as connection:
+            spec_of(connection, agent)
+            newest = reliability_store.newest(connection, agent)
+            mine = [row for row in newest if judge in (row.judge, f"{row.judge}@{row.version}")]
+            if not mine:
+                known = ", ".join(sorted({row.judge for row in newest}))
+                way_out = f"measured are {known}" if known else f"measure with: trimtab judges update --agent {agent}"
+                raise NotFoundError(f"judge {judge[:80]!r} of {agent} was never measured; {way_out}")
+            name = mine[0].judge
+            history = reliability_store.history(connection, agent, judge=name)
+        started = {row.version: row.at for row in reversed(history)}
+        versions = {row.version for row in mine}
+        return JudgeReport(
+            agent=agent,
+            judge=name,
+            versions=tuple(sorted(mine, key=lambda row: (started[row.version], row.version), reverse=True)),
+            history=tuple(row for row in history if row.version in versions),
+        )
+
+    def consensus(self, actor: Actor, agent: str) -> Any | None:
+        """The newest snapshot of the consensus in use; None before judges were measured."""
+        actor.require(Right.READ)
+        with reading(self._context.engine) as connection:
+            spec_of(connection, agent)
+            return next(iter(reliability_store.consensus_history(connection, agent, newest=1)), None)
+
+    def consensus_history(self, actor: Actor, agent: str) -> list[Any]:
+        """Which consensus was in use when, newest first."""
+        actor.require(Right.READ)
+        with reading(self._context.engine) as connection:
+            spec_of(connection, agent)
+            return reliability_store.consensus_history(connection, agent)
 
     def agreement(self, actor: Actor, agent: str) -> list[Agreement]:
         """How often the agent's consensus is right on human answers held out from it, beside the majority vote."""
@@ -129,22 +186,13 @@ class Judges:
         ]
 
 
-def weight_mapping(weight: JudgeWeight) -> dict[str, Any]:
-    """A judge's weight as plain JSON data."""
-    return {
-        "judge": weight.judge,
-        "version": weight.version,
-        "weight": weight.weight,
-        "agreement": weight.agreement,
-        "interval": list(weight.interval) if weight.interval else None,
-        "ece": weight.ece,
-        "brier": weight.brier,
-        "kappa": weight.kappa,
-        "n": weight.n,
-        "effective_n": weight.effective_n,
-        "unproven": weight.unproven,
-        "reason": weight.reason,
-    }
+def _snapshot(measured: Measured, weight: JudgeWeight, spec: AgentSpec, before: Sequence[Any]) -> dict[str, Any]:
+    """What is kept of one judge version. `before`: the newest snapshots so far, of all judges."""
+    judge = JudgeVersion(judge=weight.judge, version=weight.version)
+    recalibration = judge_recalibration(measured.table, measured.gold, judge, survey_weight=measured.survey_weight)
+    others = [row for row in before if row.judge == judge.judge and row.version != judge.version]
+    earlier = [{**row.snapshot, "version": row.version} for row in sorted(others, key=lambda row: row.at)]
+    return judge_snapshot(weight, measured.summary.judges[judge], recalibration, labels=spec.labels, earlier=earlier)
 
 
 def measure(connection: Connection, spec: AgentSpec, at: datetime) -> Measured:

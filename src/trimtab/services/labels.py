@@ -122,9 +122,10 @@ class Labels:
         return FeedReport(agent=agent, feed=feed, added=added, present=present, waiting=waiting)
 
     def _answer_by_gold(self, connection: Connection, agent: str, keys: Sequence[str], at: datetime) -> None:
-        """A gold answer also answers an open question on the same key, with that question's own probability."""
+        """A gold answer also answers an open or disputed question on the same key, with its own probability."""
         wanted = set(keys)
-        for item in review_store.queue(connection, agent=agent, limit=REVIEW_BATCH):
+        open_items = review_store.queue(connection, agent=agent, limit=REVIEW_BATCH)
+        for item in [*open_items, *review_store.disputed(connection, agent=agent)]:
             if item.key not in wanted:
                 continue
             answers = merge_labels(

@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 
 from trimtab.core.agents import AgentSpec
 from trimtab.core.batch import columns_from_values, posterior_matrix
-from trimtab.core.features import extract
-from trimtab.core.judges.verdicts import FloatArray
-from trimtab.core.reviews import ReviewState
+from trimtab.core.features import Value, compile_extractor, extract
+from trimtab.core.judges.verdicts import FloatArray, IntArray
+from trimtab.core.reviews import ReviewState, reviewers_for
 from trimtab.core.rights import Actor
-from trimtab.core.sampling import AskedFor, Sample, SamplingPlan, draw_sample
+from trimtab.core.sampling import AskedFor, Sample, SamplingPlan, draw_sample, spread_order
 from trimtab.core.uncertainty import Uncertainties, judge_disagreement, mean_confidence, uncertainties
 from trimtab.services import evidence
 from trimtab.services.context import Context, audit, bundle_of, seed_of, spec_of
@@ -42,7 +42,29 @@ class SamplingReport:
     by_stratum: dict[str, int]
 
 
-def draw_questions(context: Context, actor: Actor, agent: str, budget: int, discordant_quota: int) -> SamplingReport:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What is believed of decisions before anybody is asked.
+
+    `consensus`: (n, k) the judges' posterior, NaN rows where none spoke. `favoured`: the label believed most, by the
+    judges where they spoke, else by the serving policy; None where neither did.
+    """
+
+    consensus: FloatArray
+    unsure: Uncertainties
+    favoured: tuple[str | None, ...]
+
+
+def draw_questions(
+    context: Context,
+    actor: Actor,
+    agent: str,
+    budget: int,
+    discordant_quota: int,
+    *,
+    reviewers_wanted: int,
+    double_share: float,
+) -> SamplingReport:
     """Draw from the agent's decisions since the last draw and queue what was drawn, in one transaction."""
     at = context.now()
     switch = f"sampled_until/{agent}"
@@ -52,18 +74,26 @@ def draw_questions(context: Context, actor: Actor, agent: str, budget: int, disc
         until = settings_store.read(connection, switch)
         since = datetime.fromisoformat(until) if until else at - FIRST_LOOK_BACK
         rows = event_store.review_candidates(connection, agent, since=since, until=at, limit=MAX_CANDIDATES)
-        consensus, unsure = _look(connection, spec, rows, at)
-        _fold_judged(connection, spec, rows, consensus)
+        seen = look(connection, spec, rows, at)
+        _fold_judged(connection, spec, rows, seen.consensus)
         discordant = np.array([row.discordant for row in rows], dtype=bool)
+        read = compile_extractor(spec.features)
+        vectors = [read(row.payload, row.at).values for row in rows]
         quota = min(discordant_quota, int(discordant.sum()))
         sample = draw_sample(
-            unsure.score,
+            seen.unsure.score,
             SamplingPlan(budget=budget + quota, discordant_quota=quota),
             np.random.default_rng(seed_of("sample", agent, at.isoformat())),
             discordant=discordant,
+            group=alike(vectors, discordant),
+            spread=_spread(spec, vectors, seen.unsure.score),
         )
         _fold_inclusion(connection, rows, sample)
-        items = _items(context, agent, rows, unsure, sample, at)
+        items = _items(context, agent, rows, seen, sample, at)
+        for item in items:
+            item["reviewers_wanted"] = reviewers_for(
+                agent, item["key"], wanted=reviewers_wanted, double_share=double_share
+            )
         queued = review_store.enqueue(connection, items)
         settings_store.write(connection, switch, at.isoformat(), at=at, by=actor.name)
         by_stratum = {
@@ -75,11 +105,11 @@ def draw_questions(context: Context, actor: Actor, agent: str, budget: int, disc
 
 
 def _items(
-    context: Context, agent: str, rows: Sequence[Any], unsure: Uncertainties, sample: Sample, at: datetime
+    context: Context, agent: str, rows: Sequence[Any], seen: Look, sample: Sample, at: datetime
 ) -> list[dict[str, Any]]:
     items = []
     for index, inclusion, stratum in zip(sample.index, sample.probability, sample.asked_for, strict=True):
-        row, one = rows[index], unsure[int(index)]
+        row, one = rows[index], seen.unsure[int(index)]
         items.append(
             {
                 "id": context.new_id(),
@@ -93,7 +123,7 @@ def _items(
                 "inclusion": float(inclusion),
                 "priority": one.score + (DISCORDANT_PRIORITY if stratum is AskedFor.DISCORDANT else 0.0),
                 "rollout_id": row.rollout_id if row.discordant else None,
-                "reviewers_wanted": 1,
+                "favoured": seen.favoured[int(index)],
                 "claimed_by": None,
                 "lease_until": None,
                 "version": 1,
@@ -104,14 +134,41 @@ def _items(
     return items
 
 
-def _look(
-    connection: Connection, spec: AgentSpec, rows: Sequence[Any], at: datetime
-) -> tuple[FloatArray, Uncertainties]:
-    """(the judges' posterior, the uncertainty) of decisions: from the consensus where judges spoke, else from the
-    policy's own posterior."""
+def alike(vectors: Sequence[tuple[Value, ...]], discordant: Sequence[bool] | np.ndarray) -> IntArray:
+    """(n,) a number that decisions with exactly equal features share, so that one of them is asked about.
+
+    A discordant decision stands alone: the guard counts keys, and its bets shrink with the least inclusion probability,
+    which a group of m would divide by m.
+    """
+    place: dict[Any, int] = {}
+    return np.array(
+        [
+            place.setdefault(("alone", i) if differs else vector, i)
+            for i, (vector, differs) in enumerate(zip(vectors, discordant, strict=True))
+        ],
+        dtype=np.int32,
+    )
+
+
+def _spread(spec: AgentSpec, vectors: Sequence[tuple[Value, ...]], score: FloatArray) -> FloatArray | None:
+    """Where each decision lies along the spec's numeric features, unknown values at the median; None without any."""
+    columns = columns_from_values(spec.features, vectors)
+    numeric = [columns[feature.name] for feature in spec.features if feature.is_numeric]
+    if not numeric:
+        return None
+    filled = []
+    for column in numeric:
+        known = ~np.isnan(column)
+        middle = float(np.median(column[known])) if known.any() else 0.0
+        filled.append(np.where(known, column, middle))
+    return spread_order(np.stack(filled, axis=1), score)
+
+
+def look(connection: Connection, spec: AgentSpec, rows: Sequence[Any], at: datetime) -> Look:
+    """What is believed of decisions: by the consensus where judges spoke, else by the policy's own posterior."""
     k = len(spec.labels)
     if not rows:
-        return np.empty((0, k)), uncertainties(0)
+        return Look(consensus=np.empty((0, k)), unsure=uncertainties(0), favoured=())
     measured = measure(connection, spec, at)
     judged = judged_posterior(connection, spec, fit_consensus(measured, spec, at), [row.id for row in rows], at)
     split, sure = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
@@ -122,14 +179,18 @@ def _look(
         split[known] = judge_disagreement(judged.table, accuracy)[judged.place[known]]
         sure[known] = mean_confidence(judged.table)[judged.place[known]]
     index = {label: i for i, label in enumerate(spec.labels)}
-    return judged.posterior, uncertainties(
+    own = _own_posterior(connection, spec, rows)
+    unsure = uncertainties(
         len(rows),
         consensus=judged.posterior,
-        policy=_own_posterior(connection, spec, rows),
+        policy=own,
         served=[index.get(row.label, -1) for row in rows],
         disagreement=split,
         confidence=sure,
     )
+    believed = np.where(np.isnan(judged.posterior).any(axis=1, keepdims=True), own, judged.posterior)
+    favoured = tuple(None if np.isnan(one).any() else spec.labels[int(one.argmax())] for one in believed)
+    return Look(consensus=judged.posterior, unsure=unsure, favoured=favoured)
 
 
 def _own_posterior(connection: Connection, spec: AgentSpec, rows: Sequence[Any]) -> FloatArray:

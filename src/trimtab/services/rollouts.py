@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from trimtab.core.evidence.ledger import LedgerEntry, LedgerTotal, ledger_total
 from trimtab.core.evidence.paired import PairedSummary
 from trimtab.core.guard import Assessment, GuardDecision, ReasonCode, RolloutEvidence, assess
 from trimtab.core.rights import Actor, Right
@@ -26,6 +27,7 @@ from trimtab.store import settings as settings_store
 from trimtab.store.engine import reading, writing
 from trimtab.store.rollouts import Rollout
 
+EVERY_ROLLOUT = 1_000_000
 _ACTION_OF = {
     GuardDecision.PROMOTE: RolloutAction.PROMOTE,
     GuardDecision.ADVANCE: RolloutAction.ADVANCE,
@@ -41,6 +43,15 @@ class Tick:
     rollout: Rollout
     assessment: Assessment | None  # None when the rollout is not exposed yet
     acted: RolloutAction | None  # None: it held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """What an agent's registered rollouts, the oldest first, may get wrong by chance, each and all together."""
+
+    agent: str
+    entries: tuple[tuple[Rollout, LedgerEntry], ...]
+    total: LedgerTotal
 
 
 class Rollouts:
@@ -76,6 +87,23 @@ class Rollouts:
         actor.require(Right.READ)
         with reading(self._context.engine) as connection:
             return rollout_store.events(connection, get_rollout(connection, rollout_id).id)
+
+    def ledger(self, actor: Actor, agent: str) -> Ledger:
+        """The α that every rollout of an agent registered, whatever became of it: trying often has a price."""
+        actor.require(Right.READ)
+        with reading(self._context.engine) as connection:
+            spec_of(connection, agent)
+            found = rollout_store.listing(connection, agent=agent, limit=EVERY_ROLLOUT)
+        entries = tuple(
+            (
+                one,
+                LedgerEntry(
+                    rollout=one.id, alpha_promote=one.plan.alpha_promote, alpha_rollback=one.plan.alpha_rollback
+                ),
+            )
+            for one in reversed(found)
+        )
+        return Ledger(agent=agent, entries=entries, total=ledger_total(entry for _, entry in entries))
 
     def evidence(self, actor: Actor, rollout_id: str) -> RolloutEvidence:
         """What a rollout has shown so far."""

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, func, select
 
 from trimtab.store.engine import insert_for
-from trimtab.store.tables import reliability
+from trimtab.store.tables import consensus_snapshots, reliability
 
 
 def add(
@@ -54,3 +54,26 @@ def history(connection: Connection, agent: str, *, judge: str | None = None) -> 
     if judge is not None:
         query = query.where(c.judge == judge)
     return list(connection.execute(query.order_by(c.at, c.judge, c.version)))
+
+
+def add_consensus(
+    connection: Connection,
+    *,
+    agent: str,
+    at: datetime,
+    name: str,
+    n: int,
+    accuracy: float | None,
+    snapshot: dict[str, Any],
+) -> None:
+    """Store which consensus was chosen; the same moment again replaces it."""
+    values = {"name": name, "n": n, "accuracy": accuracy, "snapshot": snapshot}
+    statement = insert_for(connection)(consensus_snapshots).values(agent=agent, at=at, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["agent", "at"], set_=values))
+
+
+def consensus_history(connection: Connection, agent: str, *, newest: int | None = None) -> list[Row[Any]]:
+    """Which consensus the agent used and when it was chosen; newest first, at most so many."""
+    c = consensus_snapshots.c
+    query = select(consensus_snapshots).where(c.agent == agent).order_by(c.at.desc())
+    return list(connection.execute(query if newest is None else query.limit(newest)))
