@@ -1,6 +1,7 @@
 """`python -m bench NAME [--quick] [--json]`, `python -m bench all --markdown docs/benchmarks.md`.
 
-A benchmark is a module of this package with `run(quick: bool) -> dict`; its name is the module's, with dashes.
+A benchmark is a module of this package with `run(quick: bool) -> dict`; its name is the module's, with dashes. Results
+go to stdout, progress to stderr.
 """
 
 from __future__ import annotations
@@ -8,16 +9,28 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import pkgutil
 import platform
 import sys
 import time
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import bench
+from bench import _gbstats, _plots
 
 _SHARED = frozenset({"__main__", "common", "vector", "rivals"})
+RIVALS = {  # what the page lacks without them
+    "matplotlib": "no plots",
+    "crowdkit": "no crowd aggregators beside the consensus",
+    "skactiveml": "no active learning library beside the sampling",
+    "ppi_py": "PPI++ is not compared with its authors' code",
+    "gbstats": "its test is restated only, not compared with its own code",
+}
 
 
 def names() -> list[str]:
@@ -40,13 +53,17 @@ def run(name: str, *, quick: bool) -> dict[str, Any]:
     return {**found, "quick": quick, "seconds": round(time.perf_counter() - start, 1)}
 
 
-def text(result: dict[str, Any]) -> str:
-    """One benchmark as Markdown."""
+def text(result: dict[str, Any], picture: str | None = None) -> str:
+    """One benchmark as Markdown; `picture` is the Markdown of its plot."""
     lines = [f"## {result['name']}", ""]
     lines += ["| target | measured | asked | met |", "|---|---|---|---|"]
     for t in result["targets"]:
         value = "not measured" if t["value"] is None else f"{t['value']:g}"
         lines.append(f"| {t['name']} | {value} | {t['target']} | {'yes' if t['ok'] else '**no**'} |")
+    for note in result.get("notes", []):
+        lines += ["", note]
+    if picture:
+        lines += ["", picture]
     for table in result.get("tables", []):
         lines += ["", f"**{table['title']}**", "", "| " + " | ".join(map(str, table["columns"])) + " |"]
         lines.append("|" + "---|" * len(table["columns"]))
@@ -54,8 +71,17 @@ def text(result: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"{result.get('seconds', '?')} s{', quick' if result.get('quick') else ''}", ""])
 
 
-def document(results: list[dict[str, Any]]) -> str:
-    """All benchmarks as one page."""
+def machine() -> str:
+    """What the figures were measured on."""
+    info = Path("/proc/cpuinfo")
+    models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    cpu = (models[0] if models else platform.processor()) if info.exists() else platform.processor()
+    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "scikit-learn"))
+    return f"{os.cpu_count()} cores, {cpu or platform.machine()}; Python {platform.python_version()}, {packages}"
+
+
+def document(results: list[dict[str, Any]], pictures: dict[str, str] | None, day: date) -> str:
+    """All benchmarks as one page; `pictures`: titles of the plots by benchmark, None without matplotlib."""
     met = sum(t["ok"] for r in results for t in r["targets"])
     total = sum(len(r["targets"]) for r in results)
     missed = [
@@ -64,17 +90,38 @@ def document(results: list[dict[str, Any]]) -> str:
         for t in r["targets"]
         if not t["ok"]
     ]
+    quick = any(r.get("quick") for r in results)
+    absent = [f"{package} is not installed here: {what}." for package, what in RIVALS.items() if not _present(package)]
     head = [
         "# Benchmarks",
         "",
-        "Written by `python -m bench all --markdown docs/benchmarks.md`; every figure below comes from that run.",
-        "Rivals are re-stated from their papers or documentation and run on the same data in the same process.",
+        "Every figure below comes from one run of `make bench`, which writes this page. One benchmark alone:",
+        "`.venv/bin/python -m bench NAME`, with `--quick` for a rougher answer within a minute and `--json` for programs;",
+        f"the names are {', '.join(r['name'] for r in results)}.",
         "",
-        f"Python {platform.python_version()}, {platform.machine()}. **{met} of {total} targets met.**",
+        "Real data sets are read from `TRIMTAB_DATA`. Rivals run beside ours on the same data: their own code where it is",
+        "installed (`pip install -e '.[bench]'`; gbstats needs an older numpy and gets an environment of its own,",
+        "`bench/.venv-rivals`), else re-stated from their papers or documentation.",
+        *absent,
+        "",
+        f"{day.isoformat()}, {machine()}{', quick run' if quick else ''}. **{met} of {total} targets met.**",
         "",
         *(["Not met:", "", *missed, ""] if missed else []),
     ]
-    return "\n".join(head) + "\n" + "\n".join(text(r) for r in results)
+    shown = pictures or {}
+    parts = [
+        text(r, f"![{shown[r['name']]}](benchmarks/{r['name']}.svg)" if r["name"] in shown else None) for r in results
+    ]
+    return "\n".join(head) + "\n" + "\n".join(parts)
+
+
+def _present(package: str) -> bool:
+    return find_spec(package) is not None or (package == "gbstats" and _gbstats.OWN.exists())
+
+
+def as_json(result: dict[str, Any]) -> str:
+    """One benchmark for programs: its targets and nothing else."""
+    return json.dumps({name: result[name] for name in ("name", "targets", "ok")})
 
 
 def main() -> int:
@@ -82,24 +129,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Every speed and statistical claim, runnable.")
     parser.add_argument("name", help=f"one of: all, {', '.join(names())}")
     parser.add_argument("--quick", action="store_true", help="end within about a minute, with wider error")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--markdown", type=Path, help="write the page here")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line and benchmark, nothing else")
+    parser.add_argument("--markdown", type=Path, help="write the page here, and its plots into a folder of that name")
     given = parser.parse_args()
     if given.name != "all" and given.name not in names():
         print(f"no benchmark {given.name!r}; there are: all, {', '.join(names())}", file=sys.stderr)
         return 2
     results = []
     for name in names() if given.name == "all" else [given.name]:
+        print(f"{name} …", file=sys.stderr, flush=True)
         result = run(name, quick=given.quick)
+        met = sum(t["ok"] for t in result["targets"])
+        print(f"{name}: {met} of {len(result['targets'])}, {result['seconds']} s", file=sys.stderr, flush=True)
         results.append(result)
-        if not given.json:
-            print(text(result), flush=True)
-    ok = all(r["ok"] for r in results)
-    if given.json:
-        print(json.dumps(results[0] if given.name != "all" else {"name": "all", "ok": ok, "benchmarks": results}))
+        print(as_json(result) if given.json else text(result), flush=True)
     if given.markdown:
-        given.markdown.write_text(document(results), encoding="utf-8")
-    return 0 if ok else 1
+        pictures = _plots.draw(results, given.markdown.with_suffix(""))
+        today = datetime.now(tz=UTC).date()
+        given.markdown.write_text(document(results, pictures, today), encoding="utf-8")
+    return 0 if all(r["ok"] for r in results) else 1
 
 
 if __name__ == "__main__":

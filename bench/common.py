@@ -43,10 +43,11 @@ class Report:
     name: str
     targets: list[dict[str, Any]] = field(default_factory=list)
     tables: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def target(self, name: str, value: float | None, target: str, ok: bool) -> None:
         """State one figure and whether it meets its target; a figure that could not be measured is None and not ok."""
-        rounded = None if value is None else round(float(value), 6)
+        rounded = None if value is None else float(f"{float(value):.6g}")
         self.targets.append({"name": name, "value": rounded, "target": target, "ok": bool(ok and value is not None)})
 
     def at_most(self, name: str, value: float, limit: float) -> None:
@@ -61,6 +62,10 @@ class Report:
         """Add a table; cells are numbers or text."""
         self.tables.append({"title": title, "columns": list(columns), "rows": [[_cell(v) for v in r] for r in rows]})
 
+    def note(self, text: str) -> None:
+        """Say what a reader of the figures must know, such as why a target is not met."""
+        self.notes.append(text)
+
     def result(self) -> dict[str, Any]:
         """The benchmark's answer: one JSON object."""
         return {
@@ -68,6 +73,7 @@ class Report:
             "targets": self.targets,
             "ok": bool(self.targets) and all(t["ok"] for t in self.targets),
             "tables": self.tables,
+            "notes": self.notes,
         }
 
 
@@ -75,7 +81,9 @@ def _cell(value: Any) -> Any:
     if value is None or isinstance(value, str | bool | int):
         return value
     number = float(value)
-    return round(number, 4) if abs(number) < 1e15 else "never"
+    if not abs(number) < 1e15:
+        return "never"
+    return round(number, 4) if number == 0 or abs(number) >= 1e-3 else float(f"{number:.2g}")
 
 
 def in_chunks(replications: int, size: int, run: Callable[[int, np.random.Generator], Any], seed: int) -> list[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench import rivals
 from bench.common import Report, in_chunks, percent
-from bench.vector import ArmPath, Floats, first, first_scores_log_e, half_each, log_e_difference, step_difference
+from bench.vector import ArmPath, Floats, first, first_scores_log_e, log_e_difference, step_difference, with_firsts
 from trimtab.core.evidence.failures import FailureCounts, log_e_failures_not_inferior
 from trimtab.core.evidence.moments import Moments
 from trimtab.core.evidence.outcomes import ArmSummary, StepSummary
@@ -35,7 +35,7 @@ def verdicts(plan: GuardPlan, canary: ArmPath, baseline: ArmPath, exact: Floats)
         margin = 0.0 if plan.goal is Goal.BETTER else plan.quality_margin
         harm = log_e_difference(-d, v, null=margin, rho=sharpest(plan.quality_tolerance))
         goal = log_e_difference(d, v, null=-margin, rho=sharpest(plan.quality_margin))
-    back = first(half_each(harm, enough, exact) >= math.log(1 / alpha_harm(plan, Metric.SCORE)))
+    back = first(with_firsts(harm, enough, exact) >= math.log(1 / alpha_harm(plan, Metric.SCORE)))
     forward = first(enough & (goal >= math.log(1 / plan.alpha_promote)))
     last = canary.n.shape[1] - 1
     n_at = canary.n[np.arange(len(back)), np.minimum(back, last).astype(int)]

@@ -15,10 +15,10 @@ from bench.vector import (
     first,
     first_scores_log_e,
     first_scores_logs,
-    half_each,
     log_e_difference,
     step_difference,
     stratified,
+    with_firsts,
 )
 from trimtab.core.assignment import bucket
 from trimtab.core.evidence.exposure import SplitCounts, log_e_split
@@ -35,7 +35,7 @@ def crossings(estimate: Floats, variance: Floats, enough: Any, exact: Floats | N
     with np.errstate(all="ignore"):
         harm = log_e_difference(-estimate, variance, null=0.0, rho=sharpest(BETTER.quality_tolerance))
         gain = log_e_difference(estimate, variance, null=0.0, rho=sharpest(BETTER.quality_margin))
-    harm = np.where(enough, harm, -np.inf) if exact is None else half_each(harm, enough, exact)
+    harm = np.where(enough, harm, -np.inf) if exact is None else with_firsts(harm, enough, exact)
     back = first(harm >= math.log(1 / alpha_harm(BETTER, Metric.SCORE)))
     return back, first(enough & (gain >= math.log(1 / BETTER.alpha_promote)))
 

@@ -39,9 +39,9 @@ def welch(nc: Any, sc: Any, nb: Any, sb: Any) -> Answer:
     return enough & (d < -t * np.sqrt(v)), enough & (d > t * np.sqrt(v))
 
 
-def gbstats_sequential(nc: Any, sc: Any, nb: Any, sb: Any, *, alpha: float = 0.05) -> Answer:
-    """GrowthBook's sequential test: `SequentialTwoSidedTTest.confidence_interval` of gbstats 0.8 with its default
-    tuning 5000.
+def gbstats_interval(nc: Any, sc: Any, nb: Any, sb: Any, *, alpha: float = 0.05) -> tuple[Any, Any]:
+    """GrowthBook's sequential interval of canary minus baseline: `SequentialTwoSidedTTest.confidence_interval` of
+    gbstats 0.8 with its default tuning 5000.
 
     An asymptotic confidence sequence (eq. 9 of arXiv 2103.06476v7) on the absolute difference; two-sided at `alpha`.
     """
@@ -50,8 +50,14 @@ def gbstats_sequential(nc: Any, sc: Any, nb: Any, sb: Any, *, alpha: float = 0.0
     v = _variance(nc, sc) / nc + _variance(nb, sb) / nb
     width = np.sqrt(v * n) * np.sqrt(2 * (n * rho2 + 1) * np.log(np.sqrt(n * rho2 + 1) / alpha) / (n**2 * rho2))
     d = sc / nc - sb / nb
-    usable = (v > 0) & (nc >= 2) & (nb >= 2)
-    return usable & (d < -width), usable & (d > width)
+    return d - width, d + width
+
+
+def gbstats_sequential(nc: Any, sc: Any, nb: Any, sb: Any, *, alpha: float = 0.05) -> Answer:
+    """GrowthBook's sequential test: which side of 0 its interval lies on, once both arms have some variance."""
+    low, high = gbstats_interval(nc, sc, nb, sb, alpha=alpha)
+    usable = (_variance(nc, sc) + _variance(nb, sb) > 0) & (nc >= 2) & (nb >= 2)
+    return usable & (high < 0), usable & (low > 0)
 
 
 def track_and_stop(nc: Any, sc: Any, nb: Any, sb: Any, *, delta: float = 0.05) -> Answer:

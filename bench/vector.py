@@ -11,6 +11,7 @@ from scipy.special import log_ndtr
 
 from trimtab.core.evidence import firsts
 from trimtab.core.evidence.bets import BETS, LOG_WEIGHTS
+from trimtab.core.guard.comparisons import EXACT_PART
 
 Floats = NDArray[np.float64]
 _PRIOR_SQUARE = 0.25
@@ -120,9 +121,10 @@ def _first_rows(share: float, margin: float) -> Floats:
     return np.array([arm[place] for arm in firsts.factors(share, margin) for place in (0, firsts.PARTS)])
 
 
-def half_each(asymptotic: Any, usable: Any, exact: Any) -> Any:
-    """`comparisons.log_e_score_below`: both e-processes with half the weight; not `usable`: only the latter."""
-    return np.logaddexp(np.where(usable, asymptotic, -np.inf), exact) - math.log(2)
+def with_firsts(asymptotic: Any, usable: Any, exact: Any) -> Any:
+    """`comparisons.log_e_score_below`: both e-processes mixed; where the asymptotic one is not `usable`, it is 0."""
+    log_e = np.where(usable, asymptotic, -np.inf)
+    return np.logaddexp(log_e + math.log(1 - EXACT_PART), exact + math.log(EXACT_PART))
 
 
 def first(crossed: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -39,8 +39,8 @@ def test_two_keys_at_once_are_nobody(lite: Api) -> None:
 def test_the_prefix_of_a_key_does_not_open_what_its_secret_opens(lite: Api) -> None:
     mine, other = lite.keys["vera"], lite.keys["ada"]
     crossed = other[:12] + mine[12:]
-    detail = problem(lite.get("/api/agents", who=None, headers={"Authorization": f"Bearer {crossed}"}), 401, "unauthenticated")  # fmt: skip
-    assert "not known" in detail
+    response = lite.get("/api/agents", who=None, headers={"Authorization": f"Bearer {crossed}"})
+    assert "not known" in problem(response, 401, "unauthenticated")
 
 
 def test_a_key_opens_until_it_expires(api: Api, clock: SimulatedClock) -> None:
@@ -70,7 +70,7 @@ def test_an_agent_s_key_sends_and_is_served_and_sees_nothing_else(lite: Api) -> 
 
 def test_who_acts_is_the_name_of_the_key(lite: Api) -> None:
     lite.good("POST", "/api/active/pause", who="olga", json={"reason": "holiday"})
-    newest = lite.good("GET", "/api/audit", params={"limit": 1})["events"][0]
+    newest = lite.good("GET", "/api/audit", who="olga", params={"limit": 1})["events"][0]
     assert (newest["actor"], newest["role"], newest["action"]) == ("olga", "operator", "loop.pause")
 
 
@@ -79,6 +79,7 @@ def test_a_request_that_reads_works_while_the_use_of_its_key_cannot_be_noted(
 ) -> None:
     trimtab = open_trimtab(f"{sqlite_url}?timeout=0.01", clock)
     api = Api(trimtab)
+    assert api.keys["vera"] != api.keys["olga"]
     other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with api.client:

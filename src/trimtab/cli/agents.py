@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 agents = group("Specs as data, and what each agent serves.")
 
 Agent = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")]
+NOTES_SHOWN = 5
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for whoever reads the history.")]
 
 
@@ -195,8 +196,10 @@ def infer(
             out.good(f"wrote {out_file}: {size}")
         if added is not None:
             out.good(f"{added.agent} version {added.version}: {'added' if added.new else 'there already'}, {size}")
-        for note in spec.notes:
+        for note in spec.notes[:NOTES_SHOWN]:
             out.hint(f"check: {note}")
+        if len(spec.notes) > NOTES_SHOWN:
+            out.hint(f"and {len(spec.notes) - NOTES_SHOWN} more notes, in the spec")
         if added is None:
             out.hint(f"next: read it, then trimtab agents add {out_file}")
         else:

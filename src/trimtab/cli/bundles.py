@@ -31,6 +31,7 @@ def train(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="The same examples and seed give the same bundle.")
     ] = None,
+    propose: Annotated[bool, typer.Option("--propose", help="Put it forward at once.")] = False,
 ) -> None:
     """Train a candidate on the labelled store, with a held-out report."""
     from trimtab.cli.output import work
@@ -40,6 +41,7 @@ def train(
         raise InvalidInputError(f"method: {method!r:.60} is none; there are {', '.join(Method)}")
     with session.open() as (trimtab, actor):
         result = work("training", lambda: trimtab.bundles.train(actor, agent, method=Method(method), seed=seed))
+        proposal = trimtab.proposals.create(actor, agent, result.bundle.sha256) if propose else None
     bundle = result.bundle
 
     def render(out: Output) -> None:
@@ -47,9 +49,14 @@ def train(
         for line in result.report.lines():
             out.line(line)
         out.hint(f"read it: trimtab bundles show {short(bundle.sha256)}")
-        out.hint(f"put it forward: trimtab proposals create {agent} {short(bundle.sha256)}")
+        if proposal is None:
+            out.hint(f"put it forward: trimtab proposals create {agent} {short(bundle.sha256)}")
+        else:
+            out.good(f"put forward as proposal {proposal.id}")
+            out.hint(f"next, somebody else: trimtab proposals show {agent}, then trimtab proposals approve {agent}")
 
-    session.show({"sha256": bundle.sha256, "agent": agent, "report": bundle.document["report"]}, render)
+    document = {"sha256": bundle.sha256, "agent": agent, "report": bundle.document["report"]}
+    session.show({**document, "proposal": proposal.id if proposal else None}, render)
 
 
 @command(bundles, "list")

@@ -21,12 +21,14 @@ Agent = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")
 @command(judges, "weights")
 def weights(session: Session, agent: Agent) -> None:
     """Each judge version's newest measurement."""
+    from trimtab.cli.judge_text import drift_mark
+
     with session.open() as (trimtab, actor):
         found = trimtab.judges.weights(actor, agent)
 
     def render(out: Output) -> None:
         out.table(
-            ("judge", "weight", "agreement", "interval", "ECE", "Brier", "kappa", "n", "measured", "why"),
+            ("judge", "weight", "agreement", "interval", "ECE", "Brier", "kappa", "n", "drift", "measured", "why"),
             [
                 (
                     f"{row.judge}@{row.version}",
@@ -37,6 +39,7 @@ def weights(session: Session, agent: Agent) -> None:
                     number(row.snapshot.get("brier")),
                     number(row.snapshot.get("kappa")),
                     row.n,
+                    drift_mark(row.snapshot),
                     when(row.at),
                     row.snapshot.get("reason", ""),
                 )
@@ -46,6 +49,39 @@ def weights(session: Session, agent: Agent) -> None:
         )
 
     session.show({"weights": found}, render)
+
+
+@command(judges, "show")
+def show(
+    session: Session,
+    agent: Agent,
+    judge: Annotated[str, typer.Argument(metavar="JUDGE", help="The judge's name, or NAME@VERSION.")],
+) -> None:
+    """One judge in full: agreement, calibration, confusion, drift, and its versions."""
+    from trimtab.cli.judge_text import show_judge
+
+    with session.open() as (trimtab, actor):
+        found = trimtab.judges.show(actor, agent, judge)
+    session.show(found, lambda out: show_judge(out, found))
+
+
+@command(judges, "consensus")
+def consensus(session: Session, agent: Agent) -> None:
+    """How the judges' verdicts are joined, why so, and how many independent judges they are worth."""
+    from trimtab.cli.judge_text import show_consensus
+
+    with session.open() as (trimtab, actor):
+        found = trimtab.judges.consensus(actor, agent)
+
+    def render(out: Output) -> None:
+        if found is None:
+            out.line(
+                f"no judge of {agent} was measured yet; measure with: trimtab judges update --agent {agent}", "dim"
+            )
+        else:
+            show_consensus(out, agent, found)
+
+    session.show({"consensus": found}, render)
 
 
 @command(judges, "update")
@@ -104,15 +140,15 @@ def history(
 
 @command(judges, "agreement")
 def agreement(session: Session, agent: Agent) -> None:
-    """How often the weighted vote is right where people answered, with the majority vote beside it."""
+    """How often the consensus is right on answers held out from it, with the majority vote beside it."""
     with session.open() as (trimtab, actor):
         found = trimtab.judges.agreement(actor, agent)
 
     def render(out: Output) -> None:
         out.table(
-            ("vote", "right", "compared decisions"),
+            ("consensus", "right", "compared decisions"),
             [(o.method, "nothing compared" if o.accuracy is None else percent(o.accuracy), o.n) for o in found],
         )
-        out.hint("in sample: the weights were measured on the same answers")
+        out.hint(f"why this consensus, and what it competed with: trimtab judges consensus {agent}")
 
     session.show({"agreement": found}, render)

@@ -27,6 +27,9 @@ KeyColumn = Annotated[
     ),
 ]
 LabelColumn = Annotated[str, typer.Option("--label-column", metavar="COLUMN", help="The right answer.")]
+Rows = Annotated[
+    str | None, typer.Option("--rows", metavar="FIRST:LAST", help="These rows only, such as 1:150 or 151:.")
+]
 SHOWN = 10
 
 
@@ -71,9 +74,7 @@ def import_(
     ignore: Annotated[
         list[str] | None, typer.Option("--ignore", metavar="COLUMN", help="A column that is no part of the payload.")
     ] = None,
-    rows: Annotated[
-        str | None, typer.Option("--rows", metavar="FIRST:LAST", help="These rows only, such as 1:150 or 151:.")
-    ] = None,
+    rows: Rows = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Store the good rows and name the bad ones; else one bad row stops all.")
     ] = False,
@@ -113,22 +114,36 @@ def import_(
 
 @command(labels, "gold")
 def gold(
-    session: Session, agent: Agent, file: File, key_column: KeyColumn = None, label_column: LabelColumn = "label"
+    session: Session,
+    agent: Agent,
+    file: File,
+    key_column: KeyColumn = None,
+    label_column: LabelColumn = "label",
+    rows: Rows = None,
+    at_once: Annotated[bool, typer.Option("--load", help="Label them now; else the next load does.")] = False,
 ) -> None:
-    """Add tasks with a trusted answer: all of them, or none where a row is bad. The next load labels them."""
+    """Add tasks with a trusted answer: all of them, or none where a row is bad.
+
+    Their answers do not depend on what an agent chose, so replays and judges are measured by them.
+    """
     from trimtab.cli.files import labelled_rows, to_import
     from trimtab.cli.output import progress
 
-    rows = labelled_rows(file, name=file.stem, key=key_column, label=label_column)
+    read = labelled_rows(file, name=file.stem, key=key_column, label=label_column, part=rows)
     with session.open() as (trimtab, actor):
         trimtab.agents.get(actor, agent)
-        added = trimtab.labels.add_gold(actor, agent, progress(to_import(rows, refused=None), f"reading {file.name}"))
+        added = trimtab.labels.add_gold(actor, agent, progress(to_import(read, refused=None), f"reading {file.name}"))
+        loaded = trimtab.labels.load(actor, agent=agent, feed="gold") if at_once else None
 
     def render(out: Output) -> None:
         out.good(f"{added:,} gold tasks added")
-        out.hint(f"next: trimtab labels load --agent {agent} --feed gold")
+        if loaded is None:
+            out.hint(f"next: trimtab labels load --agent {agent} --feed gold")
+        else:
+            out.good(f"{sum(one.added for one in loaded):,} labels added")
 
-    session.show({"added": added}, render)
+    labelled = None if loaded is None else sum(one.added for one in loaded)
+    session.show({"added": added, "labels": labelled}, render)
 
 
 @command(labels, "stats")

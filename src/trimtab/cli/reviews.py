@@ -174,14 +174,55 @@ def _item_id(trimtab: Trimtab, actor: Actor, given: str) -> str:
 
 @command(reviews, "stats")
 def stats(session: Session, agent: OfAgent = None) -> None:
-    """How many questions are in which state, by what they were asked for."""
+    """How many questions are in which state, and how far reviewers agree."""
+    from trimtab.cli.review_text import show_agreement
+
     with session.open() as (trimtab, actor):
         found = trimtab.reviews.stats(actor, agent=agent)
+        agreement = trimtab.reviews.agreement(actor, agent=agent)
     document = [{"state": state, "stratum": stratum, "n": n} for state, stratum, n in found]
-    session.show(
-        {"stats": document},
-        lambda out: out.table(("state", "asked for", "questions"), found, empty="nobody was asked anything yet"),
-    )
+
+    def render(out: Output) -> None:
+        out.table(("state", "asked for", "questions"), found, empty="nobody was asked anything yet")
+        show_agreement(out, agreement)
+
+    session.show({"stats": document, "agreement": agreement}, render)
+
+
+@command(reviews, "disputed")
+def disputed(session: Session, agent: OfAgent = None) -> None:
+    """Questions whose reviewers disagree, with what each of them said."""
+    from trimtab.cli.review_text import show_disputes
+
+    with session.open() as (trimtab, actor):
+        found = trimtab.reviews.disputed(actor, agent=agent)
+    session.show({"disputed": found}, lambda out: show_disputes(out, found))
+
+
+@command(reviews, "adjudicate")
+def adjudicate(
+    session: Session,
+    item: Item,
+    label: Annotated[str, typer.Argument(metavar="LABEL", help="The right answer.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for whoever reads the history.")],
+    confidence: Annotated[float, typer.Option("--confidence", help="How sure you are, up to 1.")] = 1.0,
+) -> None:
+    """Decide a question on which its reviewers disagree; nobody who answered it may."""
+    with session.open() as (trimtab, actor):
+        known = (one.item for one in trimtab.reviews.disputed(actor))
+        which = full_id(item, lambda: known, "disputed question", "trimtab reviews disputed")
+        found = trimtab.reviews.adjudicate(actor, which, label, reason=reason, confidence=confidence)
+    session.show(found, lambda out: out.good(f"{found.key} is {label}"))
+
+
+@command(reviews, "worth")
+def worth(session: Session, agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")]) -> None:
+    """What asking by uncertainty found against asking at random, and how many labels still pay."""
+    from trimtab.cli.review_text import show_worth
+
+    with session.open() as (trimtab, actor):
+        found = trimtab.reviews.worth(actor, agent)
+    session.show(found, lambda out: show_worth(out, found))
 
 
 @command(reviews, "work")

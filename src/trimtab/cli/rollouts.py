@@ -17,6 +17,7 @@ from trimtab.errors import ConflictError, NotFoundError
 if TYPE_CHECKING:
     from trimtab.bootstrap import Trimtab
     from trimtab.cli.output import Output
+    from trimtab.core.evidence.ledger import LedgerTotal
     from trimtab.core.rights import Actor
     from trimtab.store.rollouts import Rollout
 
@@ -76,11 +77,19 @@ def show(
         found = trimtab.rollouts.assess(actor, rollout.id).to_mapping() if live else rollout.assessment
         events = trimtab.rollouts.events(actor, rollout.id)
         packets = trimtab.history.packets(actor, rollout.id)
-    document = {"rollout": rollout, "assessment": found, "events": events, "packets": [p["sha256"] for p in packets]}
+        ledger = trimtab.rollouts.ledger(actor, rollout.agent).total
+    document = {
+        "rollout": rollout,
+        "assessment": found,
+        "events": events,
+        "packets": [p["sha256"] for p in packets],
+        "ledger": ledger,
+    }
 
     def render(out: Output) -> None:
         _show_state(out, rollout)
         show_assessment(out, found)
+        out.hint(ledger_words(rollout.agent, ledger))
         out.heading("what happened")
         out.table(
             ("at", "by", "action", "state", "share", "reason", "packet"),
@@ -170,6 +179,60 @@ def show_assessment(out: Output, found: dict[str, Any] | None) -> None:
     )
     for metric, one in found["estimates"].items():
         out.hint(f"{metric}: {one['what']}")
+
+
+def ledger_words(agent: str, total: LedgerTotal) -> str:
+    """What may have gone wrong by chance in all rollouts together."""
+    many = "1 rollout" if total.rollouts == 1 else f"{total.rollouts:,} rollouts"
+    return (
+        f"{many} of {agent} so far: at most {number(total.false_promotions)} false promotions and "
+        f"{number(total.false_rollbacks)} false rollbacks are expected by chance"
+    )
+
+
+@command(rollouts, "ledger")
+def ledger(session: Session, agent: Agent) -> None:
+    """The error probabilities that every rollout of an agent registered, and what they add up to."""
+    with session.open() as (trimtab, actor):
+        found = trimtab.rollouts.ledger(actor, agent)
+    document = {
+        "agent": found.agent,
+        "entries": [
+            {
+                "rollout": one.id,
+                "challenger": one.challenger,
+                "state": one.state,
+                "created_at": one.created_at,
+                "alpha_promote": entry.alpha_promote,
+                "alpha_rollback": entry.alpha_rollback,
+            }
+            for one, entry in found.entries
+        ],
+        "total": found.total,
+    }
+
+    def render(out: Output) -> None:
+        out.table(
+            ("registered", "challenger", "state", "alpha promote", "alpha roll back", "id"),
+            [
+                (
+                    when(one.created_at),
+                    short(one.challenger),
+                    one.state,
+                    number(entry.alpha_promote),
+                    number(entry.alpha_rollback),
+                    one.id,
+                )
+                for one, entry in found.entries
+            ],
+            empty="no rollouts; one starts with: trimtab proposals apply ID",
+        )
+        if found.entries:
+            out.line(ledger_words(agent, found.total), "bold")
+            any_one = percent(found.total.any_false_promotion)
+            out.hint(f"the chance of even one false promotion is at most {any_one}, however they depend on each other")
+
+    session.show(document, render)
 
 
 @command(rollouts, "tick")

@@ -26,7 +26,7 @@ class Scheduler:
     def __init__(self, trimtab: Trimtab, *, worker: str, every: timedelta = EVERY) -> None:
         self._trimtab = trimtab
         self._worker = worker[:200]
-        self._every = self._wait = every
+        self._every = self.wait = every  # `wait`: until the next turn
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -47,15 +47,13 @@ class Scheduler:
         if ended:
             log.info("scheduler=stopped worker=%r", self._worker)
         else:
-            log.warning(
-                "scheduler=abandoned worker=%r reason='a job still runs'", self._worker
-            )
+            log.warning("scheduler=abandoned worker=%r reason='a job still runs'", self._worker)
         return ended
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             self.turn()
-            self._stopping.wait(self._wait.total_seconds())
+            self._stopping.wait(self.wait.total_seconds())
 
     def turn(self) -> list[JobReport]:
         """Run what is due now. Whatever goes wrong is logged, and the next turn comes later."""
@@ -63,13 +61,13 @@ class Scheduler:
             reports = run_due(self._trimtab, worker=self._worker)
         except StorageError as error:
             self._back_off()
-            log.warning("scheduler=waiting wait_s=%g reason=%r", self._wait.total_seconds(), str(error))
+            log.warning("scheduler=waiting wait_s=%g reason=%r", self.wait.total_seconds(), str(error))
             return []
         except Exception:  # one bad turn must not end all regular work for good
             self._back_off()
-            log.exception("scheduler=waiting wait_s=%g reason='something unexpected'", self._wait.total_seconds())
+            log.exception("scheduler=waiting wait_s=%g reason='something unexpected'", self.wait.total_seconds())
             return []
-        self._wait = self._every
+        self.wait = self._every
         for one in reports:
             level = logging.INFO if one.error is None else logging.ERROR
             why = "" if one.error is None else f" error={one.error.strip().splitlines()[-1]!r}"
@@ -77,4 +75,4 @@ class Scheduler:
         return reports
 
     def _back_off(self) -> None:
-        self._wait = min(2 * self._wait, LONGEST_WAIT)
+        self.wait = min(2 * self.wait, LONGEST_WAIT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -42,14 +42,12 @@ def read_events(body: bytes) -> list[AnyEvent | BadItem]:
     Raises InvalidInputError where the body is neither, TooLargeError beyond 10,000 events.
     """
     text = body.strip()
-    items = _of_array(text) if text.startswith(b"[") else _of_lines(text)
+    is_array = text.startswith(b"[")
+    items: Sequence[bytes | msgspec.Raw] = _of_array(text) if is_array else text.split(b"\n", MAX_EVENTS)
     if len(items) > MAX_EVENTS:
         raise TooLargeError(f"events: more than {MAX_EVENTS} at once; send them in parts")
-    return [_event(item) for item in items]
-
-
-def _of_lines(text: bytes) -> list[bytes]:
-    return [line for line in text.split(b"\n", MAX_EVENTS) if line.strip()]
+    # An empty line is no event; an empty place between two commas is a bad one, and counts.
+    return [_event(item) for item in items if is_array or bytes(item).strip()]
 
 
 def _event(item: bytes | msgspec.Raw) -> AnyEvent | BadItem:
@@ -69,13 +67,13 @@ def _id_of(item: bytes | msgspec.Raw) -> str | None:
         return None
 
 
-def _of_array(text: bytes) -> list[bytes] | list[msgspec.Raw]:
+def _of_array(text: bytes) -> Sequence[bytes | msgspec.Raw]:
     if text.count(b",") <= MOST_COMMAS:
         try:
             return _ITEMS.decode(text)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass  # one item is broken, or nested too deeply for the decoder: see where the others begin and end
-    return [item for item in islice(_between_commas(text), MAX_EVENTS + 1) if item.strip()]
+    return list(islice(_between_commas(text), MAX_EVENTS + 1))
 
 
 def _between_commas(text: bytes) -> Iterator[bytes]:

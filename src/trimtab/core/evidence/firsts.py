@@ -21,9 +21,9 @@ POINTS = PARTS + 1  # scores 0, 0.1, … 1; a binary score uses the two ends
 _NOTHING = (0.0,) * POINTS
 # A bet is a centre c (the usual score, as guessed) and a part κ of the largest stake. Most weight on κ where a few per
 # cent of quality are lost, and on a usual score of .8, as agents worth a rollout have; the others cost little.
-_CENTRES = ((0.2, 0.3), (0.5, 0.6), (0.8, 1.0), (0.95, 0.6))
-_STAKES = tuple((0.9 * 0.6**i, w) for i, w in enumerate((0.5, 1.0, 1.5, 1.5, 1.0, 0.5)))
-_WEIGHTS = tuple(a * b for _, a in _CENTRES for _, b in _STAKES)
+CENTRES = ((0.2, 0.3), (0.5, 0.6), (0.8, 1.0), (0.95, 0.6))
+STAKES = tuple((0.9 * 0.6**i, w) for i, w in enumerate((0.3, 0.7, 1.0, 1.3, 1.5, 1.5, 0.8)))
+_WEIGHTS = tuple(a * b for _, a in CENTRES for _, b in STAKES)
 LOG_WEIGHTS = tuple(math.log(w / sum(_WEIGHTS)) for w in _WEIGHTS)
 
 
@@ -80,7 +80,7 @@ def log_e_first_scores_below(steps: Sequence[Step], margin: float = 0.0) -> floa
 
     Args: (canary, baseline, the canary's share of keys) of each step; shares and margin in [0, 1). With A = 1 for a key
     in the canary, else 0, share s and score y, a bet multiplies its wealth by 1 − λ((A − s)(y − c) + s(1 − s)·margin),
-    whose expectation is 1 − λs(1 − s)(δ + margin) whatever the scores' distribution. A mixture of 24 fixed bets (λ, c);
+    whose expectation is 1 − λs(1 − s)(δ + margin) whatever the scores' distribution. A mixture of 28 fixed bets (λ, c);
     log wealths add over keys and over steps.
     Guarantee: P(ever ≥ log(1/α)) ≤ α however often one looks, exact from the first key, and whatever both arms do over
     time, as long as each key's arm was drawn with the share of its step and whether a score arrives does not depend on
@@ -121,10 +121,10 @@ def factors(share: float, margin: float) -> tuple[tuple[tuple[float, ...], ...],
         rows = []
         for place in range(POINTS):
             row = []
-            for centre, _ in _CENTRES:
+            for centre, _ in CENTRES:
                 worst = max((1 - share) * (1 - centre), share * centre) + share * (1 - share) * margin
                 lost = drawn * (place / PARTS - centre) + share * (1 - share) * margin
-                row += [math.log1p(-κ / worst * lost) for κ, _ in _STAKES]
+                row += [math.log1p(-κ / worst * lost) for κ, _ in STAKES]
             rows.append(tuple(row))
         arms.append(tuple(rows))
     return arms[0], arms[1]

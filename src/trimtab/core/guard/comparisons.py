@@ -16,6 +16,8 @@ from trimtab.core.rollouts import GuardPlan
 
 _SHARPNESS = 0.75  # ρ times the squared effect: flat optimum of the time to see it (0.5 to 1.25 within 5 %)
 
+EXACT_PART = 0.3  # of the evidence of a lower score: bets on first scores
+
 
 def sharpest(effect: float) -> float:
     """The mixture parameter ρ registered for an effect of interest, in units of information (1/variance)."""
@@ -63,9 +65,9 @@ def score(evidence: RolloutEvidence, *, effect: float) -> Comparison:
 def log_e_score_below(plan: GuardPlan, evidence: RolloutEvidence, loss: float) -> float | None:
     """Log e-value against H0: the canary's score is at most `loss` below the baseline's; None: not measured.
 
-    Half on all scores (asymptotic, clustered by key, from 30 keys on), half on the first score of each key (exact from
-    the first one on): whichever sees the harm sooner, at the price of a factor 2 in the other's e-value. Judged scores
-    have no first ones and stand alone.
+    A mixture: seven tenths on all scores (asymptotic, clustered by key, from 30 keys on), three tenths on the first
+    score of each key (exact from the first one on). Small losses take as long as with the former alone, large ones are
+    seen up to twice as soon. Judged scores have no first ones and stand alone.
     """
     compared = score(evidence, effect=plan.quality_tolerance)
     found = compared.log_e_below(-loss)
@@ -78,9 +80,9 @@ def log_e_score_below(plan: GuardPlan, evidence: RolloutEvidence, loss: float) -
     arms = [any(first.n for first in side) for side in list(zip(*steps, strict=True))[:2]]
     if found is None and not (arms and all(arms)):
         return None
-    # Before 30 keys the asymptotic half counts as lost, not as 1: what is not known yet is never in favour of a claim.
+    # Before 30 keys the asymptotic part counts as lost, not as 1: what is not known yet is never in favour of a claim.
     logs = [log_e_first_scores_below(steps, loss), -math.inf if found is None else found]
-    return log_mixture(logs, [-math.log(2)] * 2)
+    return log_mixture(logs, [math.log(EXACT_PART), math.log(1 - EXACT_PART)])
 
 
 def latency(plan: GuardPlan, evidence: RolloutEvidence) -> tuple[Comparison, ...]:

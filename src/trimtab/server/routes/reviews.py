@@ -22,6 +22,7 @@ def queue(services: Services, who: Who, agent: OfAgent = None, limit: Limit = 50
 
 @router.get("/active/review/stats", response_model=ReviewStats, openapi_extra=needs(Right.READ))
 def review_stats(services: Services, who: Who, agent: OfAgent = None) -> Any:
-    """How many questions are in which state, by what they were asked for."""
+    """How many questions are in which state, and how far reviewers agree."""
     found = services.reviews.stats(who, agent=agent)
-    return {"stats": [{"state": state, "stratum": stratum, "n": n} for state, stratum, n in found]}
+    stats = [{"state": state, "stratum": stratum, "n": n} for state, stratum, n in found]
+    return {"stats": stats, "agreement": plain(services.reviews.agreement(who, agent=agent))}

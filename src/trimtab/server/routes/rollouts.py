@@ -70,4 +70,6 @@ def _shown(services: Trimtab, who: Actor, rollout: StoredRollout) -> Any:
     found = services.rollouts.assess(who, rollout.id) if exposed else rollout.assessment
     events = services.rollouts.events(who, rollout.id)
     packets = [packet["sha256"] for packet in services.history.packets(who, rollout.id)]
-    return plain({"rollout": rollout, "assessment": found, "events": events, "packets": packets})
+    ledger = services.rollouts.ledger(who, rollout.agent).total
+    shown = {"rollout": rollout, "assessment": found, "events": events, "packets": packets, "ledger": ledger}
+    return plain(shown)

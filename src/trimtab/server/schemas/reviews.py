@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from trimtab.server.schemas.common import Moment, Shown
+from trimtab.server.schemas.common import Document, Moment, Shown
 
 
 class ReviewItem(Shown):
@@ -41,3 +41,4 @@ class ReviewCount(Shown):
 
 class ReviewStats(Shown):
     stats: list[ReviewCount]
+    agreement: list[Document] = Field(description="By agent: how far reviewers agree with each other, and its n.")

@@ -49,9 +49,10 @@ class RolloutEvent(Shown):
 
 
 class RolloutShown(Shown):
-    """A rollout with what the guard says now, what happened, and its evidence packets."""
+    """A rollout with what the guard says now, what happened, its packets, and its part in the agent's ledger."""
 
     rollout: Rollout
     assessment: Document | None
     events: list[RolloutEvent]
     packets: list[Sha256]
+    ledger: Document = Field(description="The chances of a wrong verdict that all rollouts of the agent add up to.")
