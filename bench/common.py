@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -46,9 +47,10 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def target(self, name: str, value: float | None, target: str, ok: bool) -> None:
-        """State one figure and whether it meets its target; a figure that could not be measured is None and not ok."""
-        rounded = None if value is None else float(f"{float(value):.6g}")
-        self.targets.append({"name": name, "value": rounded, "target": target, "ok": bool(ok and value is not None)})
+        """State one figure and whether it meets its target; one not measured (None, not finite) never does."""
+        known = value is not None and math.isfinite(value)
+        rounded = float(f"{float(value):.6g}") if value is not None and known else None
+        self.targets.append({"name": name, "value": rounded, "target": target, "ok": bool(ok and known)})
 
     def at_most(self, name: str, value: float, limit: float) -> None:
         """State a figure that must not exceed `limit`."""

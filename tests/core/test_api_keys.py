@@ -29,8 +29,16 @@ RANDOM = st.binary(min_size=PREFIX_BYTES + SECRET_BYTES, max_size=PREFIX_BYTES +
 
 
 def _key(parts: SplitKey, **values: object) -> ApiKey:
-    known = {"id": "0198c0de-0000-7000-8000-000000000000", "name": "vera", "role": Role.VIEWER, "created_at": AT,
-             "created_by": "ada", "expires_at": AT + timedelta(days=1), "revoked_at": None, "last_used_at": None}  # fmt: skip
+    known = {
+        "id": "0198c0de-0000-7000-8000-000000000000",
+        "name": "vera",
+        "role": Role.VIEWER,
+        "created_at": AT,
+        "created_by": "ada",
+        "expires_at": AT + timedelta(days=1),
+        "revoked_at": None,
+        "last_used_at": None,
+    }
     return ApiKey(prefix=parts.prefix, sha256=fingerprint(parts.secret), **{**known, **values})  # type: ignore[arg-type]
 
 
@@ -60,8 +68,19 @@ def test_any_other_text_is_no_key(text: str) -> None:
     assert parts is None or joined(parts) == text
 
 
-@pytest.mark.parametrize("text", ["", "tt_", "tt_abcdefgh_" + "x" * 42, "tt_abcdefgh_" + "x" * 44, "tt_ABCDEFGH_" + "x" * 43,
-                                  "tt_abcdefg1_" + "x" * 43, "tt_abcdefgh_" + "x" * 42 + "\n", " tt_abcdefgh_" + "x" * 43])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "tt_",
+        f"tt_abcdefgh_{'x' * 42}",
+        f"tt_abcdefgh_{'x' * 44}",
+        f"tt_ABCDEFGH_{'x' * 43}",
+        f"tt_abcdefg1_{'x' * 43}",
+        f"tt_abcdefgh_{'x' * 43}\n",
+        f" tt_abcdefgh_{'x' * 43}",
+    ],
+)
 def test_a_text_of_nearly_the_form_is_no_key(text: str) -> None:
     assert split(text) is None
 

@@ -186,7 +186,7 @@ def changed(event: Any, **values: Any) -> Any:
     return type(event)(**{**{name: getattr(event, name) for name in event.__struct_fields__}, **values})
 
 
-def outcome(decision: DecisionEvent, *, turn: str = "", at: datetime | None = None, **figures: Any) -> OutcomeEvent:
+def outcome(decision: Any, *, turn: str = "", at: datetime | None = None, **figures: Any) -> OutcomeEvent:
     return OutcomeEvent(
         id=named_uuid7(decision.at, decision.id, "outcome", turn),
         agent=decision.agent,
@@ -208,7 +208,7 @@ def thumb(decision: DecisionEvent, *, turn: str = "", **said: Any) -> FeedbackEv
 
 
 def verdict(
-    decision: DecisionEvent, judge: str, label: str, *, version: str = "1", confidence: float | None = 0.8
+    decision: Any, judge: str, label: str, *, version: str = "1", confidence: float | None = 0.8
 ) -> VerdictEvent:
     return VerdictEvent(
         id=named_uuid7(decision.at, decision.id, judge, version),

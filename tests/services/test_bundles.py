@@ -63,11 +63,10 @@ def test_training_refuses_a_label_with_fewer_than_five_examples(added: Trimtab) 
         added.bundles.train(OPERATOR, MAIL)
 
 
-@pytest.mark.parametrize("method", list(Method))
-def test_the_same_labels_give_the_same_bundle(added: Trimtab, method: Method) -> None:
+def test_the_same_labels_give_the_same_bundle(added: Trimtab) -> None:
     taught(added)
-    first = added.bundles.train(OPERATOR, MAIL, method=method)
-    again = added.bundles.train(ADMIN, MAIL, method=method)
+    first = added.bundles.train(OPERATOR, MAIL, method=Method.TREE)
+    again = added.bundles.train(ADMIN, MAIL, method=Method.TREE)
     assert first.bundle.sha256 == again.bundle.sha256
     assert [row.sha256 for row in added.bundles.listing(VIEWER, MAIL)] == [first.bundle.sha256]
     assert first.bundle.lineage.n_examples == 120

@@ -91,10 +91,8 @@ def test_a_disagreement_is_no_label_until_somebody_else_decides(served: Trimtab)
     assert say(served, OTHER_REVIEWER, "spam").state is ReviewState.ANSWERED
     assert labels(served) == 0
     (dispute,) = served.reviews.disputed(VIEWER, agent=MAIL)
-    assert [(one.reviewer, one.label, one.note) for one in dispute.answers] == [
-        ("rita", "ham", "a newsletter"),
-        ("rolf", "spam", None),
-    ]
+    said = {(one.reviewer, one.label, one.note) for one in dispute.answers}
+    assert said == {("rita", "ham", "a newsletter"), ("rolf", "spam", None)}
     assert dispute.payload is not None
     assert dispute.labels == ("ham", "spam")
     decided = served.reviews.adjudicate(THIRD, item.id, "spam", reason="nobody subscribed", confidence=0.8)
@@ -114,7 +112,7 @@ def test_who_disagrees_may_not_decide_and_an_agreement_needs_no_decision(served:
         say(served, OTHER_REVIEWER, label)
     disputed = served.reviews.disputed(VIEWER, agent=MAIL)[0].item.id
     agreed = first.id if disputed == second.id else second.id
-    with pytest.raises(ConflictError, match="rita answered .* somebody else has to decide"):
+    with pytest.raises(ConflictError, match=r"rita answered .* somebody else has to decide"):
         served.reviews.adjudicate(REVIEWER, disputed, "ham", reason="I said so")
     with pytest.raises(ConflictError, match="its reviewers agree"):
         served.reviews.adjudicate(THIRD, agreed, "spam", reason="I differ")

@@ -84,7 +84,7 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
     return {path: value}
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=stories, data=st.data())
 def test_evidence_equals_a_recomputation_for_any_order_and_any_batches(
     trimtab: Trimtab, story: list[tuple[int, float | None, bool | None, float | None, int]], data: st.DataObject

@@ -258,16 +258,24 @@ def test_the_kill_switch_rolls_back_at_the_next_tick(trimtab: Trimtab) -> None:
     assert served_hash(trimtab) == rollout.champion
 
 
-def test_while_the_loop_is_paused_nothing_widens_and_harm_still_rolls_back(trimtab: Trimtab) -> None:
+def test_while_the_loop_is_paused_nothing_widens(trimtab: Trimtab) -> None:
     agent_with_rollout(trimtab)
     observe(trimtab, truth)
     wait(trimtab, DWELL)
     trimtab.loop.pause(OPERATOR, reason="audit week")
     found = tick(trimtab)
     assert (found.acted, ReasonCode.PAUSED in codes(found)) == (None, True)
-    with pytest.raises(ConflictError, match="the loop is paused"):
-        trimtab.rollouts.promote(OPERATOR, MAIL, reason="I want it now")
-    observe(trimtab, as_the_baseline_says, differing=40, prefix="later")
+    for widen in (trimtab.rollouts.promote, trimtab.rollouts.advance):
+        with pytest.raises(ConflictError, match="the loop is paused"):
+            widen(OPERATOR, MAIL, reason="I want it now")
+    trimtab.loop.resume(OPERATOR, reason="over")
+    assert tick(trimtab).acted is RolloutAction.PROMOTE
+
+
+def test_while_the_loop_is_paused_harm_still_rolls_back(trimtab: Trimtab) -> None:
+    agent_with_rollout(trimtab)
+    trimtab.loop.pause(OPERATOR, reason="audit week")
+    observe(trimtab, as_the_baseline_says)
     assert tick(trimtab).acted is RolloutAction.ROLL_BACK
 
 

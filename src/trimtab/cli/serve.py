@@ -37,11 +37,11 @@ def serve(
     from trimtab.server.logs import configure
     from trimtab.server.run import listen, resolve, run, worker_name
 
-    configure()
     address = resolve(host, port)
     with session.open(create=True) as (trimtab, actor):
         check_reachable(trimtab, address, allow_remote=allow_remote)
         with listen(address) as listening:
+            configure()
             url = address.url.rpartition(":")[0] + f":{listening.getsockname()[1]}"
             first = trimtab.api_keys.create_first(actor)
             key = first.text if first is not None else None

@@ -52,7 +52,7 @@ class PlainLines:
             tally = scene.simulation.served[step.day]
             right = percent(tally.right / tally.mails) if tally.mails else NOT_MEASURED
             told = "; ".join(self._lines) or "nothing but mail"
-            self._write(f"day {step.day:>2}  {count(tally.mails, 'decision')}, {right} right  {told}")
+            self._write(f"day {step.day + 1:>3}  {count(tally.mails, 'decision')}, {right} right  {told}")
             self._lines = []
 
     def counting(self) -> None:

@@ -176,7 +176,7 @@ def choose_consensus(
         reason = f"best on {n} held-out human labels: " + ", ".join(names) + f"; {mean_gain:+.1%} against majority vote"
         if mean_gain < 0:
             reason += " (below it, within chance)"
-    accuracy = float(weight @ hits(used, right)) / total
+    accuracy = min(1.0, float(weight @ hits(used, right)) / total)  # rounding must not make it more than always
     effective = total**2 / float(weight @ weight)
     return ConsensusChoice(
         fitted=Blend(name=name, parts=parts),
@@ -184,7 +184,7 @@ def choose_consensus(
         reason=reason,
         n_labels=n,
         accuracy=accuracy,
-        interval=wilson_interval(accuracy * effective, effective),
+        interval=wilson_interval(min(accuracy * effective, effective), effective),
         log_loss=_log_loss(used, right, weight),
         majority_accuracy=float(weight @ hits(majority, right)) / total,
         fell_back=fell_back,
