@@ -87,6 +87,7 @@ def test_a_packed_body_is_unpacked_on_every_route(lite: Api) -> None:
     "packed",
     [b"no gzip", gzip.compress(b"[]")[:-3], gzip.compress(b"[]") + b"more", gzip.compress(b"[]") * 2, b"",
      zlib.compress(b"[]")],
+    ids=["no gzip", "cut off", "more behind it", "two members", "nothing", "zlib"],
 )  # fmt: skip
 def test_what_is_not_one_whole_gzip_member_is_refused(lite: Api, packed: bytes) -> None:
     response = lite.post("/api/events", content=packed, headers={"Content-Encoding": "gzip"})

@@ -138,6 +138,7 @@ def _next(story: Story, options: Options, keep: Path | None) -> list[tuple[str, 
     if story.rollouts:
         worst = next((one for one in story.rollouts if one.poisoned), story.rollouts[-1])
         commands.append((f"trimtab rollouts show {worst.rollout.id}", "its evidence"))
-    commands.append((f"trimtab reviews work --agent {story.agent}", "answer questions"))
+    commands.append((f"trimtab reviews sample --agent {story.agent}", "draw questions from the last day"))
+    commands.append((f"trimtab reviews work --agent {story.agent}", "answer them"))
     commands.append(("trimtab verify", "prove that nobody changed history"))
     return commands

@@ -130,13 +130,15 @@ def _accuracy(story: Story, console: Console) -> None:
         everything = f"all {count(story.n_all_labels, 'true label')}, for comparison"
         table.add_row(Text("a model of every label", style="dim"), *_measured(story.all_labels), everything)
     console.print(table)
-    share = percent(story.human_labels / story.n_all_labels, 0) if story.n_all_labels else NOT_MEASURED
     others = ", ".join(
         f"{n:,} {source}s" if source == "approval" else f"{n:,} {source}"
         for source, n in sorted(story.labels_by_source.items())
         if source not in ("review", "gold")
     )
-    told = f"People were asked {count(story.human_labels, 'time')}: {share} of {story.n_all_labels:,} items"
+    share = f" ({percent(story.human_labels / story.n_all_labels, 0)})" if story.n_all_labels else ""
+    told = (
+        f"People gave {count(story.human_labels, 'answer')}; labelling everything takes {story.n_all_labels:,}{share}"
+    )
     console.print(Text(f"{told}; beside that {others}" if others else told))
 
 
@@ -208,7 +210,7 @@ def _closing(story: Story, console: Console, html: Path, next_commands: Sequence
     console.print(Text.assemble(("report  ", "dim"), clean(html)))
     for place, (command, why) in enumerate(next_commands):
         line = Text.assemble(
-            ("        " if place else "next    ", "dim"), (clean(command), "bold"), (f"   {why}", "dim")
+            ("        " if place else "next    ", "dim"), (clean(command), "bold"), (f"   {why}" if why else "", "dim")
         )
         console.print(line, soft_wrap=True)  # a command is copied whole
 

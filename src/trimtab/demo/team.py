@@ -77,17 +77,22 @@ class Team:
             self._through_approval(MIRA, bundle.sha256, "hand-written rules to begin with", "a start that we can read")
 
     def review(self, item_of: Mapping[str, int]) -> None:
-        """Two reviewers answer the queue in turns, with the item's true label."""
+        """Two reviewers answer the queue in turns, with the item's true label, until neither has a question left."""
         stats = self._trimtab.reviews.stats(JONAS, agent=self._spec.agent)
-        answered = sum(n for state, _, n in stats if state == ReviewState.ANSWERED)
-        while True:
-            who = REVIEWERS[answered % 2]
+        turn = sum(n for state, _, n in stats if state == ReviewState.ANSWERED)
+        idle = 0
+        while idle < len(REVIEWERS):
+            who = REVIEWERS[turn % len(REVIEWERS)]
+            turn += 1
             question = self._trimtab.reviews.claim(who, agent=self._spec.agent)
             if question is None:
-                return
+                idle += (
+                    1  # the other may still have some: a question that wants two answers is never asked twice of one
+                )
+                continue
+            idle = 0
             truth = self._data.label(item_of[question.item.decision_id])
             self._trimtab.reviews.answer(who, question.item.id, truth)
-            answered += 1
 
     def govern(self, day: int) -> None:
         """Mira trains when there is enough that is new; Jonas decides; one day he trusts the wrong person."""

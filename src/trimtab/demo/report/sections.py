@@ -37,7 +37,6 @@ def _opening(story: Story) -> str:
         else f"From {percent(story.first.value)} right to {percent(story.last.value)}, "
         f"measured on {story.last.n:,} items that nothing learned from."
     )
-    share = percent(story.human_labels / story.n_all_labels, 0) if story.n_all_labels else NOT_MEASURED
     promoted = sum(one.state is RolloutState.PROMOTED for one in story.rollouts)
     stopped = sum(one.state is RolloutState.ROLLED_BACK for one in story.rollouts)
     figures = [
@@ -46,7 +45,7 @@ def _opening(story: Story) -> str:
             "0" if same else points(story.gain.value),
             "points gained" if same else f"points gained ({points_between(story.gain.interval)}), paired",
         ),
-        (f"{story.human_labels:,}", f"answers by people: {share} of {story.n_all_labels:,} items"),
+        (f"{story.human_labels:,}", f"answers by people; labelling everything takes {story.n_all_labels:,}"),
         (f"{promoted} / {stopped}", "challengers promoted / rolled back by the guard"),
     ]
     shown = "".join(f"<li><b>{text(value)}</b><span>{text(what)}</span></li>" for value, what in figures)
