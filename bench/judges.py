@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import rivals_judges
 from bench._panels import Panel, panels
 from bench.common import Report
 from trimtab.core.judges.consensus import MajorityVote, WeightedVote, choose_consensus, hits
@@ -59,10 +60,26 @@ def run(quick: bool) -> dict[str, Any]:
             ),
             rows,
         )
+    _crowd_kit(report, every, quick)
     seconds, megabytes = _cost()
     report.at_most("seconds for the weights of 10 M verdicts against 100 k human labels", seconds, 5.0)
     report.at_most("memory of that process, MB", megabytes, 2048.0)
     return report.result()
+
+
+def _crowd_kit(report: Report, every: list[Panel], quick: bool) -> None:
+    """crowd-kit's aggregators beside ours: they take no human labels, so one run on all items says it all."""
+    names = tuple(name for name in rivals_judges.NAMES if not (quick and name in rivals_judges.LARGEST))
+    found = [(panel.name, rivals_judges.aggregators(panel, names=names)) for panel in every]
+    if all(value is None for _, values in found for value in values.values()):
+        report.note("crowd-kit is not installed: its aggregators are not in this page.")
+        return
+    means = [np.mean([v[name] for _, v in found if v[name] is not None]) for name in names]
+    report.table(
+        "crowd-kit's aggregators, accuracy on all items, no human labels; empty: not applicable, or too slow",
+        ("panel", *names),
+        [[panel, *values.values()] for panel, values in found] + [["mean of those run", *means]],
+    )
 
 
 def _measure(panel: Panel, share: float, seeds: int) -> list[Any]:

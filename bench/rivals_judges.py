@@ -14,8 +14,7 @@ from sklearn.base import BaseEstimator
 from bench._panels import Panel
 
 NAMES = ("MajorityVote", "Wawa", "ZeroBasedSkill", "DawidSkene", "OneCoinDawidSkene", "MACE", "GLAD", "MMSR", "KOS")
-# Gradient or sampling methods: seconds on a crowd, many minutes on 65 judges by 419 items times seeds.
-LARGEST = {"GLAD": 8_000, "MACE": 20_000}  # verdicts
+LARGEST = {"GLAD": 3_000, "MACE": 3_000}  # verdicts: beyond it, half a minute and more for each panel
 
 
 def aggregators(panel: Panel, *, names: tuple[str, ...] = NAMES) -> dict[str, float | None]:

@@ -16,6 +16,16 @@ from trimtab.demo.run import PROGRESS
 from trimtab.demo.team import JONAS
 from trimtab.settings import Settings
 
+LOADED_WHEN_USED = (
+    "trimtab.demo.tell",
+    "trimtab.demo.table",
+    "alembic.command",
+    "alembic.ddl.sqlite",
+    "sqlalchemy.dialects.sqlite",
+    "sklearn.linear_model",
+    "scipy.optimize",
+    "scipy.stats",
+)
 KILLS = 50
 DAYS = 10
 LONGEST_LIFE_S = 0.25  # after the first step of a start
@@ -25,7 +35,7 @@ LONGEST_LIFE_S = 0.25  # after the first step of a start
 def _started(folder: Path, table: Path) -> Iterator[ForkServerProcess]:
     # A server that has everything imported forks each start: a real process, without seconds of imports.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.acceptance.demo_runs", "trimtab.demo.tell", "trimtab.demo.table"])
+    context.set_forkserver_preload(["tests.acceptance.demo_runs", *LOADED_WHEN_USED])
     process = context.Process(target=run_and_summarise, args=(folder, table, DAYS))
     process.start()
     try:

@@ -40,9 +40,9 @@ def judged(decided: Cli) -> Cli:
         ]
         trimtab.decisions.ingest(JUDGE, events)
     trimtab.close()
-    decided.run("reviews", "sample", "--budget", 60, TRIMTAB_DOUBLE_REVIEW_SHARE="0")
+    decided.run("reviews", "sample", "--budget", 24, TRIMTAB_DOUBLE_REVIEW_SHARE="0")
     labels = {"ham": "1\n", "spam": "2\n"}
-    decided.run("reviews", "work", given=(labels["ham"] + labels["spam"]) * 30)
+    decided.run("reviews", "work", given=(labels["ham"] + labels["spam"]) * 12)
     decided.run("judges", "update", "--agent", "triage")
     return decided
 
@@ -119,9 +119,9 @@ def test_the_figures_of_the_queue_say_how_far_reviewers_agree(decided: Cli) -> N
 
 def test_what_asking_was_worth_is_said_in_words(judged: Cli) -> None:
     found = judged.json("reviews", "worth", "triage")
-    assert found["answered"] == 60
+    assert found["answered"] == 24
     assert found["served"]["n"] == found["audited"]
-    assert found["advice"]["answered"] == 60
+    assert found["advice"]["answered"] == 24
     shown = judged.run("reviews", "worth", "triage").stdout
     assert "decisions of the last 7 days have no answer" in shown
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -115,6 +116,13 @@ def test_a_port_that_is_taken_and_a_host_that_is_not_ours_are_named(tmp_path: Pa
 
 def test_who_may_not_configure_starts_no_server_that_makes_the_first_key(tmp_path: Path) -> None:
     assert _cli(tmp_path).error("serve", "--port", 0, "--role", "viewer", code=4)["code"] == "forbidden"
+
+
+def test_an_answer_is_sent_at_once_and_not_when_the_headers_are_acknowledged() -> None:
+    with listen(resolve("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
 
 def test_what_is_loopback_is_told_by_the_address_and_not_by_the_name() -> None:

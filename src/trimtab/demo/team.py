@@ -86,9 +86,8 @@ class Team:
             turn += 1
             question = self._trimtab.reviews.claim(who, agent=self._spec.agent)
             if question is None:
-                idle += (
-                    1  # the other may still have some: a question that wants two answers is never asked twice of one
-                )
+                # The other may have some left: a question that wants two answers is never asked twice of one person.
+                idle += 1
                 continue
             idle = 0
             truth = self._data.label(item_of[question.item.decision_id])

@@ -121,9 +121,7 @@ def _fold_arm_outcomes(connection: Connection, rollout: Rollout, rows: Sequence[
         place = f"{step}/{arm}"
         before = KeySums.from_mapping(key_sums[place]) if place in key_sums else KeySums()
         outcome = Outcome(failed=row.failed, score=row.score, latency_ms=row.latency_ms, cost_usd=row.cost_usd)
-        arm_summary, after = summary.arm(arm).add(
-            outcome, key=before, plan=rollout.plan, arm=arm, new_key=not key_sums
-        )
+        arm_summary, after = summary.arm(arm).add(outcome, key=before, plan=rollout.plan, arm=arm, new_key=not key_sums)
         steps[step] = summary.with_arm(arm, arm_summary)
         key_sums[place] = after.to_mapping()
     rollout_store.put_key_sums(connection, rollout.id, sums)

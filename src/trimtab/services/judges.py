@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -97,7 +99,7 @@ class Judges:
                     snapshot=snapshot,
                 )
             if measured.weights:
-                choice = fit_consensus(measured, spec, at)
+                choice = fit_consensus(measured, spec)
                 reliability_store.add_consensus(
                     connection,
                     agent=agent,
@@ -167,7 +169,7 @@ class Judges:
         at = self._context.now()
         with reading(self._context.engine) as connection:
             spec = spec_of(connection, agent)
-            choice = fit_consensus(measure(connection, spec, at), spec, at)
+            choice = fit_consensus(measure(connection, spec, at), spec)
         return [
             Agreement(
                 method=choice.name,
@@ -199,8 +201,10 @@ def measure(connection: Connection, spec: AgentSpec, at: datetime) -> Measured:
     """Compare recent verdicts with independent human answers: gold and reviews, never what judges said themselves.
 
     Approvals and thumbs are left out: they are anchored on the served choice and would reward a judge that flatters.
-    Answers that were drawn speak for 1/π decisions each.
+    Answers that were drawn speak for 1/π decisions each. Ages are taken at the end of the day: all verdicts lose the same
+    share by it, and what was measured once need not be measured again before something new arrives.
     """
+    at = datetime.combine(at.date(), time(0), tzinfo=at.tzinfo) + timedelta(days=1)
     since = at - timedelta(days=LOOK_BACK_DAYS)
     answers = merge_labels(
         label_store.of_agent(connection, spec.agent, sources=INDEPENDENT_SOURCES), possible=spec.labels
@@ -267,12 +271,38 @@ def judged_posterior(
     return Judged(posterior=posterior, place=place, table=table)
 
 
-def fit_consensus(measured: Measured, spec: AgentSpec, at: datetime) -> ConsensusChoice:
-    """The agent's consensus, chosen by human answers held out from it; never silently worse than majority vote."""
+class _Panel:
+    """A panel of verdicts with people's answers, equal to another one when everything in it is."""
+
+    __slots__ = ("_digest", "agent", "measured")
+
+    def __init__(self, measured: Measured, agent: str) -> None:
+        self.measured, self.agent = measured, agent
+        table = measured.table
+        digest = hashlib.sha256(repr((agent, table.judges, table.labels, len(table.decisions))).encode())
+        for column in (table.item, table.judge, table.label, table.confidence, table.age_days, measured.gold):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        digest.update(np.asarray(measured.survey_weight, dtype=np.float64).tobytes())
+        self._digest = digest.digest()
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Panel) and other._digest == self._digest
+
+
+@lru_cache(maxsize=8)  # the nightly jobs choose from the same verdicts and answers one after the other
+def _chosen(panel: _Panel) -> ConsensusChoice:
     return choose_consensus(
-        measured.table,
-        measured.gold,
-        np.random.default_rng(seed_of("consensus", spec.agent, at.isoformat())),
-        survey_weight=measured.survey_weight,
+        panel.measured.table,
+        panel.measured.gold,
+        np.random.default_rng(seed_of("consensus", panel.agent)),
+        survey_weight=panel.measured.survey_weight,
         max_items=CHOICE_ITEMS,
     )
+
+
+def fit_consensus(measured: Measured, spec: AgentSpec) -> ConsensusChoice:
+    """The agent's consensus, chosen by human answers held out from it; never silently worse than majority vote."""
+    return _chosen(_Panel(measured, spec.agent))

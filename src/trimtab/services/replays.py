@@ -153,7 +153,7 @@ class _Fold:
         )
         self._answered: set[str] = set()  # each key's answer counts once
         measured = measure(connection, spec, at)
-        self._consensus: FittedConsensus | None = fit_consensus(measured, spec, at) if len(measured.table) else None
+        self._consensus: FittedConsensus | None = fit_consensus(measured, spec) if len(measured.table) else None
         self._slicing: Slicing | None = None
 
     def add(self, rows: Sequence[Any]) -> None:

@@ -170,7 +170,7 @@ def look(connection: Connection, spec: AgentSpec, rows: Sequence[Any], at: datet
     if not rows:
         return Look(consensus=np.empty((0, k)), unsure=uncertainties(0), favoured=())
     measured = measure(connection, spec, at)
-    judged = judged_posterior(connection, spec, fit_consensus(measured, spec, at), [row.id for row in rows], at)
+    judged = judged_posterior(connection, spec, fit_consensus(measured, spec), [row.id for row in rows], at)
     split, sure = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     if len(judged.table):
         worth = {(one.judge, one.version): one.agreement for one in measured.weights}
