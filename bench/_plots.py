@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -141,19 +142,23 @@ def _bars(plot: Plot, table: dict[str, Any], path: Path) -> None:
     names = [", ".join(str(row[i]) for i in places) for row in table["rows"]]
     with matplotlib.rc_context(style):
         figure, axes = import_module("matplotlib.pyplot").subplots(figsize=(7.5, 0.9 + 0.3 * len(names)))
-        height = 0.8 / len(plot.values)
+        height, drawn = 0.8 / len(plot.values), []
         for i, column in enumerate(plot.values):
             cells = [number(row[table["columns"].index(column)]) for row in table["rows"]]
+            drawn += [c for c in cells if c is not None and c > 0]
             at = [row - 0.4 + (i + 0.5) * height for row, cell in enumerate(cells) if cell is not None]
-            axes.barh(at, [c for c in cells if c is not None], height, color=COLOURS[i], label=column)
+            bars = axes.barh(at, [c for c in cells if c is not None], height, color=COLOURS[i], label=column)
+            axes.bar_label(bars, fmt="{:.4g}", padding=2, fontsize=7, color=INK)
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.set_xlabel(plot.axis)
+        axes.margins(x=0.08)
         axes.set_title(plot.title, fontsize=10, loc="left")
         if plot.logarithmic:
             axes.set_xscale("log")
+            axes.set_xlim(left=10 ** math.floor(math.log10(min(drawn)) - 0.01) if drawn else None)
         if len(plot.values) > 1:
-            axes.legend(frameon=False, fontsize=8)
+            axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(1.0, 0.0))
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
         figure.savefig(path, transparent=True, bbox_inches="tight", metadata={"Date": None})

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
+from bench import rivals_sampling
 from bench.common import Report, load_features
 from trimtab.core.sampling import SamplingPlan, draw_sample, lift_curve, spread_order
 from trimtab.core.uncertainty import normalised_entropy
@@ -27,10 +28,13 @@ def run(quick: bool) -> dict[str, Any]:
     report = Report("sampling")
     seeds = 5 if quick else 20
     rows = []
+    theirs: dict[str, Pick | str] = {}
+    if rivals_sampling.installed() and not quick:
+        theirs = {f"scikit-activeml {name} (5 seeds)": name for name in rivals_sampling.NAMES}
     for name, limit in TARGETS.items():
         x, y = load_features(name)
-        for strategy, pick in STRATEGIES.items():
-            runs = [_labels_needed(x, y, pick, seed) for seed in range(seeds)]
+        for strategy, pick in (STRATEGIES | theirs).items():
+            runs = [_labels_needed(x, y, pick, seed) for seed in range(min(seeds, 5) if strategy in theirs else seeds)]
             needed = np.array([r[0] for r in runs])
             quartiles = np.quantile(needed, (0.25, 0.5, 0.75), method="nearest")
             rows.append([name, strategy, *quartiles.tolist(), *np.mean([r[1:] for r in runs], axis=0).tolist()])
@@ -85,22 +89,25 @@ class _Learner:
 
     def __init__(self, x: Floats, y: NDArray[np.int64]) -> None:
         self.scale = StandardScaler().fit(x)
-        self.model = LogisticRegression(max_iter=1000).fit(self._of(x), y)
+        self.model = LogisticRegression(max_iter=1000).fit(self.scaled(x), y)
 
-    def _of(self, x: Floats) -> Floats:
+    def scaled(self, x: Floats) -> Floats:
         clipped: Floats = np.clip(self.scale.transform(x), -3.0, 3.0)
         return clipped
 
     def accuracy(self, x: Floats, y: NDArray[np.int64]) -> float:
-        return float(self.model.score(self._of(x), y))
+        return float(self.model.score(self.scaled(x), y))
 
     def posterior(self, x: Floats) -> Floats:
-        p: Floats = self.model.predict_proba(self._of(x))
+        p: Floats = self.model.predict_proba(self.scaled(x))
         return p
 
 
-def _labels_needed(x: Floats, y: NDArray[np.int64], pick: Pick, seed: int) -> tuple[float, float, float]:
-    """(labels, full-data accuracy, accuracy at 100 labels). The full-data model is a plain standardised logistic."""
+def _labels_needed(x: Floats, y: NDArray[np.int64], pick: Pick | str, seed: int) -> tuple[float, float, float]:
+    """(labels, full-data accuracy, accuracy at 100 labels). The full-data model is a plain standardised logistic.
+
+    `pick`: one of ours, or the name of one of scikit-activeml's.
+    """
     pool, test = train_test_split(np.arange(len(y)), test_size=0.3, stratify=y, random_state=seed)
     rng = np.random.default_rng(seed)
     plain = StandardScaler().fit(x[pool])
@@ -117,6 +124,10 @@ def _labels_needed(x: Floats, y: NDArray[np.int64], pick: Pick, seed: int) -> tu
         rest = np.setdiff1d(np.arange(len(pool)), labelled)
         if len(accuracies) >= 3 and float(np.mean(accuracies[-3:])) >= 0.99 * full and len(labelled) > 110:
             break
+        if isinstance(pick, str):
+            seen = learner.scaled(x[pool])
+            labelled.extend(rivals_sampling.query(pick, seen, y[pool], labelled, batch=BATCH, rng=rng))
+            continue
         score = normalised_entropy(learner.posterior(x[pool][rest]))
         labelled.extend(rest[pick(score, x[pool][rest], rng)].tolist())
     running = np.convolve(accuracies, np.ones(3) / 3, "valid")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import json
 from datetime import date
@@ -12,9 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from bench import __main__ as runner
-from bench import _plots, oracles, replay, rivals, training
+from bench import _plots, oracles, replay, rivals, rivals_judges, training
+from bench._panels import Panel
 from bench.common import Report
 
+from trimtab.core.judges.verdicts import JudgeVersion, VerdictTable
 from trimtab.core.training import Method
 
 ASKED = ["calibration", "check-cost", "guard", "judges", "paired", "ppi", "ramp", "replay", "sampling", "training"]
@@ -106,6 +109,21 @@ def test_the_restated_test_of_growthbook_decides_by_its_own_interval() -> None:
     back, forward = rivals.gbstats_sequential(*counts)
     assert back.all()
     assert not forward.any()
+
+
+def test_an_aggregator_that_is_not_installed_or_does_not_apply_is_none_and_never_a_figure() -> None:
+    table = VerdictTable.from_columns(
+        decisions=[f"d{i}" for i in range(6)],
+        judges=[JudgeVersion(judge=f"j{i}", version="1") for i in range(3)],
+        labels=("a", "b", "c"),
+        item=[i for i in range(6) for _ in range(3)],
+        judge=[0, 1, 2] * 6,
+        label=[i % 3 for i in range(6) for _ in range(3)],
+    )
+    panel = Panel(name="alike", table=table, gold=np.arange(6, dtype=np.int32) % 3)
+    found = rivals_judges.aggregators(panel, names=("MajorityVote", "KOS"))
+    installed = importlib.util.find_spec("crowdkit") is not None
+    assert found == {"MajorityVote": 1.0 if installed else None, "KOS": None}
 
 
 def test_the_replay_benchmark_counts_every_decision_and_equals_what_agents_run() -> None:

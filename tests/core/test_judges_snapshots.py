@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from trimtab.core.judges.agreement import drift
 from trimtab.core.judges.calibration import MapKind
 from trimtab.core.judges.consensus import choose_consensus
 from trimtab.core.judges.reliability import summarise
@@ -70,6 +71,33 @@ def test_a_judge_that_got_worse_is_flagged(fresh: float, drifted: bool) -> None:
     found = snapshot(*panel(fresh=fresh), GOOD)["drift"]
     assert found["drifted"] is drifted  # type: ignore[index]
     assert (found["recent_n"], found["older_n"]) == (200, 200)  # type: ignore[index]
+
+
+def test_another_way_of_choosing_questions_is_no_drift() -> None:
+    """A judge fails on every fifth decision; lately only those, and as many others at a quarter of the chance, were
+    asked about."""
+    n = 1200
+    fails = np.arange(n) % 5 == 0
+    recent = np.arange(n) >= n // 2
+    asked = ~recent | fails | (np.arange(n) % 5 == 1)
+    weight = np.where(recent & ~fails, 4.0, 1.0)
+    table = VerdictTable.from_columns(
+        decisions=[f"d{i}" for i in range(n)],
+        judges=[GOOD],
+        labels=("ham", "spam"),
+        item=np.arange(n),
+        judge=np.zeros(n),
+        label=fails.astype(int),
+        age_days=np.where(recent, 1.0, 14.0),
+    )
+    gold = np.where(asked, 0, NO_LABEL)
+    blind = drift(summarise(table, gold).judges[GOOD])
+    told = drift(summarise(table, gold, survey_weight=weight).judges[GOOD])
+    assert blind.drifted
+    assert not told.drifted
+    assert told.recent == pytest.approx(0.8)
+    assert told.older == pytest.approx(0.8)
+    assert (told.recent_n, told.older_n) == (240, 600)
 
 
 def test_an_overconfident_judge_gets_a_map_that_beats_one_constant() -> None:

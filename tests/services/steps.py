@@ -15,12 +15,14 @@ from trimtab.core.agents import AgentSpec
 from trimtab.core.assignment import Arm, arm
 from trimtab.core.bundles import Bundle
 from trimtab.core.events import AnyEvent, DecisionEvent, FeedbackEvent, OutcomeEvent, VerdictEvent
+from trimtab.core.guard import ReasonCode
 from trimtab.core.ids import named_uuid7
 from trimtab.core.policy import compile_policy
-from trimtab.core.rights import Actor, Role
+from trimtab.core.rights import SYSTEM, Actor, Role
 from trimtab.core.rollouts import Goal, GuardPlan, Metric
 from trimtab.services.decisions import Receipt, ReceiptStatus
 from trimtab.services.labels import ImportRow
+from trimtab.services.rollouts import Tick
 from trimtab.settings import Settings
 from trimtab.store.proposals import Proposal
 from trimtab.store.rollouts import Rollout
@@ -287,6 +289,39 @@ def gold(trimtab: Trimtab, answers: Iterable[tuple[str, int, str]], agent: str =
     rows = [ImportRow(place=key, key=key, label=label, payload={"links": n}) for key, n, label in answers]
     trimtab.labels.add_gold(OPERATOR, agent, rows)
     trimtab.labels.load(OPERATOR, agent=agent, feed="gold")
+
+
+# ---- rollouts ----
+
+DWELL = timedelta(hours=2)  # longer than QUICK asks for
+
+
+def served_hash(trimtab: Trimtab) -> str:
+    return trimtab.bundles.get(VIEWER, "champion", agent=MAIL).sha256
+
+
+def tick(trimtab: Trimtab) -> Tick:
+    (found,) = trimtab.rollouts.tick(SYSTEM, agent=MAIL)
+    return found
+
+
+def codes(found: Tick) -> set[ReasonCode]:
+    assert found.assessment is not None
+    return {reason.code for reason in found.assessment.reasons}
+
+
+def observe(
+    trimtab: Trimtab, right: Callable[[int], str], *, differing: int = 14, alike: int = 14, prefix: str = "thread"
+) -> list[DecisionEvent]:
+    """Decisions on which the arms differ and on which they do not, all differing ones answered by a person."""
+    events = serve(trimtab, [4] * differing + [0, 8] * (alike // 2), prefix=prefix)
+    trimtab.reviews.sample(OPERATOR, agent=MAIL, budget=0, discordant_quota=differing)
+    answer_all(trimtab, lambda payload: right(payload["links"]))
+    return events
+
+
+def as_the_baseline_says(links: int) -> str:
+    return "spam" if links >= 5 else "ham"
 
 
 # ---- two at once ----

@@ -54,7 +54,7 @@ def drift_mark(snapshot: Mapping[str, Any]) -> str:
     found = snapshot.get("drift")
     if not found or found["change"] is None:
         return "–"
-    return f"drifted {100 * found['change']:+.0f} pt" if found["drifted"] else "none seen"
+    return f"{100 * found['change']:+.0f} pt" if found["drifted"] else "no"
 
 
 def _measured(value: float | None, interval: Any, n: int) -> str:
@@ -75,8 +75,8 @@ def _drifted(found: Mapping[str, Any] | None) -> str:
         return "not known: answers from within the last half-life and from before are needed"
     word = "moved" if found["drifted"] else "none seen"
     return (
-        f"{word}: {percent(found['recent'])} of {found['recent_n']:,} recent answers against {percent(found['older'])} "
-        f"of {found['older_n']:,} before, change {between(found['interval'])}"
+        f"{word}: {percent(found['recent'])} in {found['recent_n']:,} recent answers against {percent(found['older'])} "
+        f"in {found['older_n']:,} before, change {between(found['interval'])}"
     )
 
 

@@ -28,25 +28,25 @@ def weights(session: Session, agent: Agent) -> None:
 
     def render(out: Output) -> None:
         out.table(
-            ("judge", "weight", "agreement", "interval", "ECE", "Brier", "kappa", "n", "drift", "measured", "why"),
+            ("judge", "weight", "agreement", "interval", "kappa", "n", "drift", "why"),
             [
                 (
                     f"{row.judge}@{row.version}",
                     f"{number(row.weight)}{' (unproven)' if row.unproven else ''}",
                     number(row.snapshot.get("agreement")),
                     between(row.snapshot.get("interval")),
-                    number(row.snapshot.get("ece")),
-                    number(row.snapshot.get("brier")),
                     number(row.snapshot.get("kappa")),
                     row.n,
                     drift_mark(row.snapshot),
-                    when(row.at),
                     row.snapshot.get("reason", ""),
                 )
                 for row in found
             ],
             empty=f"no judge of {agent} was measured yet; measure with: trimtab judges update --agent {agent}",
         )
+        if found:
+            newest = when(max(row.at for row in found))
+            out.hint(f"last measured {newest}; all of one judge: trimtab judges show {agent} JUDGE")
 
     session.show({"weights": found}, render)
 

@@ -144,7 +144,8 @@ def _slice(name: str, paired: PairedSummary) -> dict[str, Any]:
         "flips": paired.discordant,
         "labelled_flips": paired.labelled,
         "difference": paired.difference() if paired.labelled or not paired.discordant else None,
-        "interval": list(paired.difference_bounds(ALPHA)) if paired.compared else None,
+        # Without a label the interval says no more than the share of flips does.
+        "interval": list(paired.difference_bounds(ALPHA)) if paired.labelled else None,
     }
 
 

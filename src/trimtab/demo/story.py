@@ -166,7 +166,7 @@ class Story:
 
 def _day(one: Day) -> dict[str, Any]:
     return {
-        "day": one.day,
+        "day": one.day + 1,
         "decisions": one.mails,
         "right": one.right,
         "accuracy": one.accuracy,

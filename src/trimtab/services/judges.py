@@ -28,7 +28,7 @@ from trimtab.store import labels as label_store
 from trimtab.store import reliability as reliability_store
 from trimtab.store.engine import reading, writing
 
-CHOICE_ITEMS = 1_000  # answered decisions that the choice of a consensus is made on
+CHOICE_ITEMS = 500  # answered decisions that the choice of a consensus is made on
 MOST_SURVEY_WEIGHT = 20.0  # an answer drawn with probability below 1/20 speaks for at most 20 decisions
 
 
@@ -201,8 +201,8 @@ def measure(connection: Connection, spec: AgentSpec, at: datetime) -> Measured:
     """Compare recent verdicts with independent human answers: gold and reviews, never what judges said themselves.
 
     Approvals and thumbs are left out: they are anchored on the served choice and would reward a judge that flatters.
-    Answers that were drawn speak for 1/π decisions each. Ages are taken at the end of the day: all verdicts lose the same
-    share by it, and what was measured once need not be measured again before something new arrives.
+    Answers that were drawn speak for 1/π decisions each. Ages are taken at the end of the day: all verdicts lose the
+    same share by it, and what was measured once need not be measured again before something new arrives.
     """
     at = datetime.combine(at.date(), time(0), tzinfo=at.tzinfo) + timedelta(days=1)
     since = at - timedelta(days=LOOK_BACK_DAYS)

@@ -143,23 +143,26 @@ class Drift:
 
 
 def drift(sums: JudgeSums, *, coverage: float = 0.95) -> Drift:
-    """Has this judge's agreement moved? Recent minus older agreement, undecayed counts, with an interval.
+    """Has this judge's agreement moved? Recent minus older agreement, undecayed, with an interval.
+
+    Each side is the Hájek estimate for all decisions (survey weights v), so that another way of choosing questions does
+    not pose as drift, at its effective size (Σ v)²/Σ v²; without survey weights these are plain counts.
 
     Newcombe's hybrid score interval for a difference of two independent shares (method 10, 10.1002/(SICI)1097-
     0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I): close to nominal coverage for one look, none promised when peeking.
     `drifted` when the interval excludes 0. An empty side gives None and not drifted: no evidence is not a change.
     """
-    recent_n, recent_hits = int(sums.recent[0]), float(sums.recent[1])
-    older_n, older_hits = int(sums.older[0]), float(sums.older[1])
-    recent = recent_hits / recent_n if recent_n else None
-    older = older_hits / older_n if older_n else None
+    recent_n, older_n = int(sums.recent[0]), int(sums.older[0])
+    recent = min(1.0, float(sums.recent[2] / sums.recent[1])) if recent_n else None
+    older = min(1.0, float(sums.older[2] / sums.older[1])) if older_n else None
     if recent is None or older is None:
         return Drift(
             recent=recent, recent_n=recent_n, older=older, older_n=older_n, change=None, interval=None, drifted=False
         )
     z = float(scipy.special.ndtri(0.5 + coverage / 2))
-    low_a, high_a = wilson_interval(recent_hits, recent_n, z=z)
-    low_b, high_b = wilson_interval(older_hits, older_n, z=z)
+    size_a, size_b = (float(side[1] ** 2 / side[3]) for side in (sums.recent, sums.older))
+    low_a, high_a = wilson_interval(min(recent * size_a, size_a), size_a, z=z)
+    low_b, high_b = wilson_interval(min(older * size_b, size_b), size_b, z=z)
     change = recent - older
     low = change - float(np.hypot(recent - low_a, high_b - older))
     high = change + float(np.hypot(high_a - recent, older - low_b))

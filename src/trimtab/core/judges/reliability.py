@@ -28,8 +28,8 @@ class JudgeSums:
     n: verdicts compared, undecayed. confusion: (k, k), decayed weight of (right label, judge's label). square: Σ d·v²
     with decay d and survey weight v = 1/π, for the effective size. confidence_weight, confidence_sum, confidence_hits:
     (FINE_BINS,) by stated confidence: decayed weight, confidence and hits. squared_error: decayed Σ (confidence −
-    hit)². n_confident: verdicts with a stated confidence. recent, older: (2,) undecayed (compared, hits) of verdicts up
-    to one half-life old, and of older ones.
+    hit)². n_confident: verdicts with a stated confidence. recent, older: (4,) undecayed (compared, Σ v, Σ v·hit, Σ v²)
+    of verdicts up to one half-life old, and of older ones.
     """
 
     n: int
@@ -178,7 +178,7 @@ def summarise(
     error = np.bincount(judge[stated], stated_weight * (confidence - stated_hit) ** 2, j)
     n_confident = np.bincount(judge[stated], minlength=j)
     split = [
-        np.stack([np.bincount(judge[part], minlength=j).astype(float), np.bincount(judge[part], hit[part], j)], axis=1)
+        np.stack([np.bincount(judge[part], one[part], j) for one in (np.ones(len(v)), v, v * hit, v * v)], axis=1)
         for part in (fresh, ~fresh)
     ]
     return ReliabilitySummary(
