@@ -69,7 +69,7 @@ def run(quick: bool) -> dict[str, Any]:
 
 def _crowd_kit(report: Report, every: list[Panel], quick: bool) -> None:
     """crowd-kit's aggregators beside ours: they take no human labels, so one run on all items says it all."""
-    names = tuple(name for name in rivals_judges.NAMES if not (quick and name in rivals_judges.LARGEST))
+    names = rivals_judges.QUICK if quick else rivals_judges.NAMES
     found = [(panel.name, rivals_judges.aggregators(panel, names=names)) for panel in every]
     if all(value is None for _, values in found for value in values.values()):
         report.note("crowd-kit is not installed: its aggregators are not in this page.")

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from bench._panels import Panel
 
 NAMES = ("MajorityVote", "Wawa", "ZeroBasedSkill", "DawidSkene", "OneCoinDawidSkene", "MACE", "GLAD", "MMSR", "KOS")
+QUICK = ("MajorityVote", "Wawa", "DawidSkene")  # the others take seconds a panel
 LARGEST = {"GLAD": 3_000, "MACE": 3_000}  # verdicts: beyond it, half a minute and more for each panel
 
 
