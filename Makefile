@@ -56,6 +56,9 @@ imports: $(DEV) ## the layer rules
 
 docs: $(DEV) ## write the reference pages that follow from the code
 	@$(PY) -m scripts.errors_reference
+	@$(PY) -m scripts.make_cli_reference
+	@$(PY) -m scripts.make_api_reference
+	@$(PY) -m scripts.make_vectors --check
 
 bench: $(DEV) ## every claim, measured
 	@$(PY) -m bench all --markdown docs/benchmarks.md $(ARGS)

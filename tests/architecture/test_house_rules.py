@@ -24,7 +24,8 @@ def _python() -> list[Path]:
 def _text_files() -> Iterator[Path]:
     for folder in ("src", "tests", "bench", "scripts", "docs", ".ci"):
         for path in sorted((ROOT / folder).rglob("*")):
-            if path.is_file() and path.suffix in TEXT and not {"__pycache__", "vectors"} & set(path.parts):
+            ours = not any(part in ("__pycache__", "vectors") or part.startswith(".venv") for part in path.parts)
+            if ours and path.is_file() and path.suffix in TEXT:
                 yield path
     yield from sorted(path for path in ROOT.iterdir() if path.is_file() and path.suffix in TEXT and path.name != ".git")
 
