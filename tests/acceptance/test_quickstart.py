@@ -53,3 +53,14 @@ def test_the_quickstart_works_from_the_first_block_to_the_last(names: dict[str, 
             output = _python(block.text, names) if block.kind == "python" else _shell(block.lines)
     assert names["d"].bundle is not None
     assert names["tt"].state["dropped"] == names["tt"].state["rejected"] == 0
+
+
+def test_the_readme_s_snippet_runs(names: dict[str, Any]) -> None:
+    (block,) = fences("../README.md", kind="python")
+    _shell(["trimtab agents add --builtin mail_triage"])
+    chosen: list[str] = []
+    names |= {"thread_id": "thread-1", "payload": {"links": 3}, "act_on": chosen.append}
+    _python(block.text, names)
+    assert chosen == ["ham"]
+    assert names["tt"].flush()
+    assert (names["tt"].state["sent"], names["tt"].state["refused"]) == (3, 0)

@@ -75,7 +75,7 @@ def test_a_judge_is_shown_with_everything_that_was_measured(served: Trimtab) -> 
     assert (report.judge, row.version, row.n, found["n"]) == ("judge", "1", 60, 60)
     assert found["interval"][0] < 0.8 < found["interval"][1]
     assert found["confusion"]["labels"] == ["ham", "spam"]
-    assert sum(map(sum, found["confusion"]["weight"])) == pytest.approx(60, rel=0.1)  # less what ages until the end of the day
+    assert sum(map(sum, found["confusion"]["weight"])) == pytest.approx(60, rel=0.1)  # a little decay
     assert found["recalibration"]["n"] == 60
     assert found["recalibration"]["brier"] <= found["recalibration"]["constant_brier"]
     assert found["drift"]["older"] is None
