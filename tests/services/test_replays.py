@@ -121,3 +121,17 @@ def test_a_proposal_carries_the_replay_of_its_moment(served: Trimtab) -> None:
 def test_agents_may_not_look_back(served: Trimtab) -> None:
     with pytest.raises(ForbiddenError):
         served.replays.run(AGENT, MAIL, "champion")
+
+
+def test_answers_that_a_bundle_may_have_learned_from_do_not_count_for_it(served: Trimtab) -> None:
+    rows = [(f"old-{i}", i % 10, "spam" if i % 10 > 4 else "ham") for i in range(60)]
+    gold(served, [*rows, ("thread-3", 3, "ham")])
+    wait(served, timedelta(minutes=1))
+    trained = served.bundles.train(OPERATOR, MAIL).bundle.sha256
+    challenger = upload(served, 2).sha256
+    before = served.replays.run(VIEWER, MAIL, challenger, against=trained)
+    assert (before.summary.paired.labelled, before.answers_left_out) == (0, 61)
+    wait(served, timedelta(minutes=1))
+    gold(served, [("thread-4", 4, "ham")])
+    after = served.replays.run(VIEWER, MAIL, challenger, against=trained)
+    assert (keys(after.worse), after.summary.paired.labelled, after.answers_left_out) == (["thread-4"], 1, 61)

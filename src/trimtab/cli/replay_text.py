@@ -35,6 +35,7 @@ def show_replay(out: Output, found: Mapping[str, Any]) -> None:
                 "of these labelled",
                 f"{number(found['labelled_flips'])}: {found['better']} better, {found['worse']} worse",
             ),
+            ("answers left out", f"{number(found.get('answers_left_out', 0))}, known when a bundle was trained"),
             ("difference in quality", f"{number(found['difference'])} ({between(found['interval'])})"),
             (
                 "with the judges' help",

@@ -23,6 +23,7 @@ from trimtab.errors import ConflictError, InvalidInputError
 from trimtab.services.bundles import named_bundle
 from trimtab.services.context import Context, pointer_of, spec_of
 from trimtab.services.judges import fit_consensus, judged_posterior, measure
+from trimtab.store import bundles as bundle_store
 from trimtab.store import events as event_store
 from trimtab.store import labels as label_store
 from trimtab.store.engine import reading
@@ -57,6 +58,7 @@ class Replay:
     worse: tuple[Flip, ...]  # a person says that the champion was right
     better: tuple[Flip, ...]  # a person says that the challenger is right
     unlabelled: tuple[Flip, ...]
+    answers_left_out: int  # keys whose answer the bundles may have learned from: they prove nothing here
     cost_change_usd: float | None  # expected per decision, from the mean cost of each label; None when not measured
 
     def to_mapping(self) -> dict[str, Any]:
@@ -69,6 +71,7 @@ class Replay:
             "until": self.until.isoformat() if self.until else None,
             "where": self.where,
             **self.summary.to_mapping(),
+            "answers_left_out": self.answers_left_out,
             "cost_change_usd": self.cost_change_usd,
             "examples": {
                 kind: [{name: getattr(flip, name) for name in Flip.__slots__} for flip in getattr(self, kind)]
@@ -125,8 +128,17 @@ class Replays:
             worse=tuple(fold.flips["worse"]),
             better=tuple(fold.flips["better"]),
             unlabelled=tuple(fold.flips["unlabelled"]),
+            answers_left_out=fold.answers_left_out,
             cost_change_usd=_cost_change(fold.summary, costs),
         )
+
+
+def _trained_at(connection: Connection, bundle: Bundle) -> datetime | None:
+    """When a bundle that learned from examples was stored; None for one that somebody wrote by hand."""
+    if bundle.lineage.examples_sha256 is None:
+        return None
+    rows = bundle_store.by_prefix(connection, bundle.sha256)
+    return rows[0].created_at if rows else None
 
 
 class _Fold:
@@ -148,9 +160,21 @@ class _Fold:
         named = {one.name: one for one in (*before.features, *after.features, *spec.features)}
         self._features = tuple(named.values())
         self._extract = compile_extractor(self._features)
-        self._answers: dict[str, MergedLabel] = merge_labels(
-            label_store.of_agent(connection, spec.agent, sources=INDEPENDENT_SOURCES), possible=spec.labels
+        known = label_store.of_agent(connection, spec.agent, sources=INDEPENDENT_SOURCES)
+        # A trained bundle has seen the answers that were there when it was trained: they would only flatter it.
+        trained = [_trained_at(connection, one) for one in (before, after)]
+        newest = max((at for at in trained if at is not None), default=None)
+        unseen = (
+            label_store.of_agent(connection, spec.agent, sources=INDEPENDENT_SOURCES, stored_after=newest)
+            if newest is not None
+            else known
         )
+        fresh = set(unseen)
+        seen = {one.key for one in known if one not in fresh}
+        self._answers: dict[str, MergedLabel] = merge_labels(
+            [one for one in unseen if one.key not in seen], possible=spec.labels
+        )
+        self.answers_left_out = len(seen)
         self._answered: set[str] = set()  # each key's answer counts once
         measured = measure(connection, spec, at)
         self._consensus: FittedConsensus | None = fit_consensus(measured, spec) if len(measured.table) else None

@@ -28,9 +28,17 @@ def append(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[str
     return set(connection.execute(statement, ordered).scalars())
 
 
-def of_agent(connection: Connection, agent: str, *, sources: Collection[Source] | None = None) -> list[Label]:
-    """Every label of an agent, or those of some sources, in the order of time."""
+def of_agent(
+    connection: Connection,
+    agent: str,
+    *,
+    sources: Collection[Source] | None = None,
+    stored_after: datetime | None = None,
+) -> list[Label]:
+    """Every label of an agent, or those of some sources or stored since, in the order of time."""
     query = select(labels).where(labels.c.agent == agent)
+    if stored_after is not None:
+        query = query.where(labels.c.created_at > stored_after)
     if sources is not None:
         query = query.where(labels.c.source.in_(sorted(sources)))
     return [_label(row) for row in connection.execute(query.order_by(labels.c.at, labels.c.source, labels.c.source_id))]
