@@ -39,6 +39,7 @@ from trimtab.errors import (
     IllegalTransitionError,
     InsufficientDataError,
     InvalidInputError,
+    InvalidPlanError,
     NotFoundError,
 )
 from trimtab.store.rollouts import Rollout
@@ -112,6 +113,24 @@ def test_a_person_advances_step_by_step_and_promotes_in_the_end(trimtab: Trimtab
     with pytest.raises(ConflictError, match="serves everybody: that is a promotion"):
         trimtab.rollouts.advance(OPERATOR, MAIL, reason="on")
     assert trimtab.rollouts.promote(OPERATOR, MAIL, reason="done").state is RolloutState.PROMOTED
+
+
+def test_a_person_jumps_to_any_step_below_all_and_a_pause_only_lets_it_narrow(trimtab: Trimtab) -> None:
+    add_agent(trimtab)
+    crown(trimtab, 5)
+    start_rollout(trimtab, 3, plan=replace(QUICK, steps=(0.1, 0.3, 0.6, 1.0)))
+    wait(trimtab, timedelta(hours=1))
+    jumped = trimtab.rollouts.jump(OPERATOR, MAIL, step=2, reason="it is only mail")
+    assert (jumped.step, jumped.share, jumped.step_since) == (2, 0.6, trimtab.context.now())
+    with pytest.raises(ConflictError, match="serves everybody: that is a promotion"):
+        trimtab.rollouts.jump(OPERATOR, MAIL, step=3, reason="on")
+    with pytest.raises(InvalidPlanError, match="step 4: the plan has steps 0 to 3"):
+        trimtab.rollouts.jump(OPERATOR, MAIL, step=4, reason="on")
+    trimtab.loop.pause(OPERATOR, reason="holiday")
+    assert trimtab.rollouts.jump(OPERATOR, MAIL, step=0, reason="careful").share == 0.1
+    with pytest.raises(ConflictError, match="paused"):
+        trimtab.rollouts.jump(OPERATOR, MAIL, step=1, reason="on")
+    assert trimtab.agents.serving(OPERATOR, MAIL)["share"] == 0.1
 
 
 def ends() -> dict[RolloutState, Callable[[Trimtab], Rollout]]:

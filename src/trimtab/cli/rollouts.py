@@ -276,6 +276,19 @@ def advance(session: Session, agent: Agent, reason: Reason) -> None:
     _act(session, agent, reason, lambda trimtab, actor: trimtab.rollouts.advance(actor, agent, reason=reason))
 
 
+@command(rollouts, "jump")
+def jump(
+    session: Session,
+    agent: Agent,
+    step: Annotated[int, typer.Argument(metavar="STEP", min=1, help="Which of the plan's steps, from 1.")],
+    reason: Reason,
+) -> None:
+    """Go to any step below 100 % by a person's decision, forwards or back."""
+    _act(
+        session, agent, reason, lambda trimtab, actor: trimtab.rollouts.jump(actor, agent, step=step - 1, reason=reason)
+    )
+
+
 @command(rollouts, "promote")
 def promote(session: Session, agent: Agent, reason: Reason) -> None:
     """Make the challenger champion by a person's decision."""

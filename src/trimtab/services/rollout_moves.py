@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from trimtab.core.guard import Assessment
 from trimtab.core.rights import SYSTEM, Actor
 from trimtab.core.rollouts import EXPOSED_STATES, GuardPlan, Metric, RolloutAction, RolloutState, next_state
-from trimtab.errors import ConflictError, InsufficientDataError, NotFoundError
+from trimtab.errors import ConflictError, InsufficientDataError, InvalidInputError, NotFoundError
 from trimtab.services.context import Context, audit, bundle_of, is_id, pointer_of, spec_of, swap
 from trimtab.services.packets import packet_content
 from trimtab.services.signing import register_key
@@ -26,9 +26,6 @@ from trimtab.store.rollouts import Rollout
 PAUSED = "paused"
 LEAST_BASELINE = 1_000
 MOST_BASELINE = 10_000
-
-# What gives the challenger more keys; a pause refuses these, whoever asks.
-_WIDENING = frozenset({RolloutAction.START, RolloutAction.ADVANCE, RolloutAction.JUMP, RolloutAction.PROMOTE})
 
 
 def start_rollout(
@@ -124,14 +121,15 @@ def move(
     *,
     reason: str,
     assessment: Assessment | None = None,
+    to_step: int | None = None,
 ) -> Rollout:
-    """One transition: state, pointer, event, packet and audit together, or nothing of it."""
+    """One transition: state, pointer, event, packet and audit together, or nothing of it. `to_step`: of a jump."""
     at = context.now()
     state = next_state(rollout.state, action)
-    if action in _WIDENING:
-        check_not_paused(connection)
-    step, share = _exposure(rollout, action, state)
-    if action is RolloutAction.ADVANCE and share == 1.0:
+    step, share = _exposure(rollout, action, state, to_step)
+    if share > rollout.share:
+        check_not_paused(connection)  # whoever asks: a pause lets the challenger have no more keys
+    if action in (RolloutAction.ADVANCE, RolloutAction.JUMP) and share == 1.0:
         raise ConflictError(f"step {step} serves everybody: that is a promotion; promote instead")
     changes: dict[str, Any] = {"step": step, "share": share}
     if action in (RolloutAction.START, RolloutAction.ADVANCE, RolloutAction.JUMP):
@@ -183,7 +181,11 @@ def move(
     return moved
 
 
-def _exposure(rollout: Rollout, action: RolloutAction, state: RolloutState) -> tuple[int, float]:
+def _exposure(rollout: Rollout, action: RolloutAction, state: RolloutState, to_step: int | None) -> tuple[int, float]:
+    if action is RolloutAction.JUMP:
+        if to_step is None:
+            raise InvalidInputError("step: say which step to jump to")
+        return to_step, rollout.plan.share(to_step)
     if action is RolloutAction.START:
         return 0, rollout.plan.share(0)
     if action is RolloutAction.ADVANCE:

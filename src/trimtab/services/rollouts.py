@@ -197,18 +197,24 @@ class Rollouts:
         """Go to the next step by a person's decision."""
         return self._act(actor, agent, RolloutAction.ADVANCE, reason)
 
+    def jump(self, actor: Actor, agent: str, *, step: int, reason: str) -> Rollout:
+        """Go to any step below 100 % by a person's decision, forwards or back; its dwell begins anew."""
+        return self._act(actor, agent, RolloutAction.JUMP, reason, step=step)
+
     def abort(self, actor: Actor, agent: str, *, reason: str) -> Rollout:
         """End a rollout without a verdict."""
         return self._act(actor, agent, RolloutAction.ABORT, reason)
 
-    def _act(self, actor: Actor, agent: str, action: RolloutAction, reason: str) -> Rollout:
+    def _act(self, actor: Actor, agent: str, action: RolloutAction, reason: str, *, step: int | None = None) -> Rollout:
         actor.require(Right.ROLL_OUT)
         check_text("reason", reason, needed=True)
         with writing(self._context.engine) as connection:
             rollout = locked_rollout(connection, _newest(connection, agent).id)
             next_state(rollout.state, action)  # refuse before anything is computed
             found = self._assess(connection, rollout) if rollout.state in EXPOSED_STATES else None
-            return move(connection, self._context, actor, rollout, action, reason=reason, assessment=found)
+            return move(
+                connection, self._context, actor, rollout, action, reason=reason, assessment=found, to_step=step
+            )
 
 
 def _with_maximum(found: Assessment, rollout: Rollout, at: datetime) -> dict[str, Any]:
