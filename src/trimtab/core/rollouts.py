@@ -75,6 +75,13 @@ class Goal(StrEnum):
     NON_INFERIOR = "non_inferior"  # promote when it is shown not to be worse by more than the margin
 
 
+class ScoreSource(StrEnum):
+    """Where the score of a served decision comes from."""
+
+    OUTCOMES = "outcomes"  # reported with the outcome
+    JUDGES = "judges"  # what judges believe of the served label, corrected by people's drawn answers (PPI++)
+
+
 class Metric(StrEnum):
     """What a plan can guard. Each states its direction."""
 
@@ -108,6 +115,7 @@ class GuardPlan:
     latency_p50_ms: float | None = None  # frozen from at least 1,000 baseline outcomes before the start
     latency_p95_ms: float | None = None  # the same; without them only the mean of log latency is guarded
     cost_p99_usd: float | None = None  # the same; without it cost is not measured
+    score_source: ScoreSource = ScoreSource.OUTCOMES
     label_inclusion: float = 1.0  # chance of a discordant key to be labelled, as planned: the bets are sized for it
     min_labels: int = 12  # labelled discordant keys before a promotion
     min_keys: int = 100  # canary keys before a promotion
@@ -230,7 +238,7 @@ def _from_wire(name: str, value: Any) -> Any:
         if number != int(number):
             raise InvalidPlanError(f"plan.{name}: must be a whole number, got {number}")
         return int(number)
-    if name in ("goal", "metrics", "steps"):
+    if name in ("goal", "score_source", "metrics", "steps"):
         return _choice_or_list(name, value)
     return _number(name, value)
 
@@ -241,6 +249,12 @@ def _choice_or_list(name: str, value: Any) -> Any:
             return Goal(value)
         except ValueError:
             raise InvalidPlanError(f"plan.goal: must be one of {', '.join(Goal)}, got {value!r:.60}") from None
+    if name == "score_source":
+        try:
+            return ScoreSource(value)
+        except ValueError:
+            known = ", ".join(ScoreSource)
+            raise InvalidPlanError(f"plan.score_source: must be one of {known}, got {value!r:.60}") from None
     if not isinstance(value, list | tuple):
         raise InvalidPlanError(f"plan.{name}: must be a list, got {value!r:.60}")
     if name == "steps":

@@ -13,11 +13,14 @@ from trimtab.core.assignment import Arm
 from trimtab.core.evidence.outcomes import KeySums, Outcome, StepSummary
 from trimtab.core.evidence.paired import PairedSummary
 from trimtab.core.guard import RolloutEvidence
+from trimtab.core.rollouts import ScoreSource
 from trimtab.store import events as event_store
 from trimtab.store import rollouts as rollout_store
+from trimtab.store.reviews import ReviewItem
 from trimtab.store.rollouts import Rollout
 
 PAIRED = "paired"
+JUDGED = "judged"  # among a key's sums: what judges believed of its served label
 
 
 def step_part(step: int) -> str:
@@ -114,8 +117,7 @@ def _fold_arm_outcomes(connection: Connection, rollout: Rollout, rows: Sequence[
     for row, decision in rows:
         if decision.key not in keys:
             continue
-        step = min(decision.step or 0, len(rollout.plan.steps) - 1)
-        arm = Arm(decision.arm)
+        step, arm = _place(rollout, decision)
         summary = steps.get(step) or _step(parts, step)
         key_sums = sums.setdefault(decision.key, dict(keys[decision.key].sums))
         place = f"{step}/{arm}"
@@ -155,6 +157,75 @@ def fold_answer(
     )
     rollout_store.put_evidence(connection, rollout_id, PAIRED, paired.to_mapping())
     return True
+
+
+def fold_review(connection: Connection, item: ReviewItem, answer: str, *, at: datetime) -> None:
+    """Let the answer to a drawn question count wherever it is evidence: once, with the question's own probability."""
+    if item.rollout_id is not None:
+        fold_answer(
+            connection,
+            item.rollout_id,
+            item.key,
+            answer,
+            decision_id=item.decision_id,
+            inclusion=item.inclusion,
+            at=at,
+        )
+    _fold_true_score(connection, item, answer)
+
+
+def _fold_true_score(connection: Connection, item: ReviewItem, answer: str) -> None:
+    """Correct what judges believed of a served label by the person's answer, where the plan's score comes from them."""
+    decision = event_store.decision(connection, item.decision_id)
+    if decision is None or decision.rollout_id is None:
+        return
+    rollout = rollout_store.get(connection, decision.rollout_id)
+    if rollout is None or rollout.plan.score_source is not ScoreSource.JUDGES:
+        return
+    rollout_store.lock(connection, rollout.id)
+    row = rollout_store.key_rows(connection, rollout.id, [item.key]).get(item.key)
+    believed = row.sums.get(JUDGED) if row is not None else None
+    if row is None or believed is None or believed["decision"] != decision.id or believed["answered"]:
+        return
+    step, arm = _place(rollout, decision)
+    summary = _step(rollout_store.evidence(connection, rollout.id), step)
+    truth = float(decision.label == answer)
+    corrected = summary.arm(arm).add_judged_label(truth, believed["score"], inclusion=item.inclusion)
+    rollout_store.put_evidence(connection, rollout.id, step_part(step), summary.with_arm(arm, corrected).to_mapping())
+    rollout_store.put_key_sums(connection, rollout.id, {item.key: {**row.sums, JUDGED: {**believed, "answered": True}}})
+
+
+def fold_judged_scores(
+    connection: Connection, rollout_id: str, posteriors: Mapping[str, tuple[Any, Mapping[str, float]]]
+) -> None:
+    """Count what judges believe of served labels, one decision a key, where the plan's score comes from them.
+
+    `posteriors`: key -> (the served decision, label -> probability by the consensus).
+    """
+    rollout = rollout_store.get(connection, rollout_id)
+    if rollout is None or rollout.plan.score_source is not ScoreSource.JUDGES:
+        return
+    rollout_store.lock(connection, rollout_id)
+    parts = rollout_store.evidence(connection, rollout_id)
+    steps: dict[int, StepSummary] = {}
+    sums: dict[str, dict[str, Any]] = {}
+    for key, row in rollout_store.key_rows(connection, rollout_id, sorted(posteriors)).items():
+        decision, posterior = posteriors[key]
+        if JUDGED in row.sums or decision.label is None:
+            continue
+        step, arm = _place(rollout, decision)
+        summary = steps.get(step) or _step(parts, step)
+        score = min(1.0, max(0.0, posterior.get(decision.label, 0.0)))
+        steps[step] = summary.with_arm(arm, summary.arm(arm).add_judged(score))
+        sums[key] = {**row.sums, JUDGED: {"decision": decision.id, "score": score, "answered": False}}
+    rollout_store.put_key_sums(connection, rollout_id, sums)
+    for step, summary in sorted(steps.items()):
+        rollout_store.put_evidence(connection, rollout_id, step_part(step), summary.to_mapping())
+
+
+def _place(rollout: Rollout, decision: Any) -> tuple[int, Arm]:
+    """The step and arm that served a decision."""
+    return min(decision.step or 0, len(rollout.plan.steps) - 1), Arm(decision.arm)
 
 
 def fold_judged(

@@ -132,17 +132,8 @@ class Labels:
                 [one for one in label_store.of_key(connection, agent, item.key) if one.source is Source.GOLD],
                 possible=spec_of(connection, agent).labels,
             )
-            if item.key in answers and item.rollout_id is not None:
-                answer = answers[item.key].label
-                evidence.fold_answer(
-                    connection,
-                    item.rollout_id,
-                    item.key,
-                    answer,
-                    decision_id=item.decision_id,
-                    inclusion=item.inclusion,
-                    at=at,
-                )
+            if item.key in answers:
+                evidence.fold_review(connection, item, answers[item.key].label, at=at)
             review_store.move(connection, item, ReviewState.EXPIRED, at=at)
 
     def add_rows(

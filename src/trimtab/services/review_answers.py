@@ -79,7 +79,7 @@ def file_answers(
         for one in answers
     ]
     label_store.append(connection, rows)
-    _judge_arms(connection, item, answers[0].label, at)
+    evidence.fold_review(connection, item, answers[0].label, at=at)
 
 
 def decide(
@@ -99,20 +99,7 @@ def decide(
     source_id = f"{item.id}/adjudicated"
     row = _label(context, item, label, confidence, source_id=source_id, by=by, said_at=at, at=at)
     label_store.append(connection, [row])
-    _judge_arms(connection, item, label, at)
-
-
-def _judge_arms(connection: Connection, item: ReviewItem, label: str, at: datetime) -> None:
-    if item.rollout_id is not None:
-        evidence.fold_answer(
-            connection,
-            item.rollout_id,
-            item.key,
-            label,
-            decision_id=item.decision_id,
-            inclusion=item.inclusion,
-            at=at,
-        )
+    evidence.fold_review(connection, item, label, at=at)
 
 
 def _label(

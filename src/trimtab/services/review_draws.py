@@ -221,11 +221,13 @@ def _fold_inclusion(connection: Connection, rows: Sequence[Any], sample: Sample)
 
 
 def _fold_judged(connection: Connection, spec: AgentSpec, rows: Sequence[Any], consensus: FloatArray) -> None:
-    """What the judges expect of a live rollout's discordant keys, before people answer."""
+    """What the judges believe of a live rollout's decisions, before people answer."""
     by_rollout: dict[str, dict[str, tuple[Any, dict[str, float]]]] = defaultdict(dict)
     for row, posterior in zip(rows, consensus, strict=True):
-        if row.discordant and row.rollout_id is not None and not np.isnan(posterior).any():
+        if row.rollout_id is not None and not np.isnan(posterior).any():
             believed = dict(zip(spec.labels, posterior.tolist(), strict=True))
             by_rollout[row.rollout_id][row.key] = (row, believed)
     for rollout_id, posteriors in sorted(by_rollout.items()):
-        evidence.fold_judged(connection, rollout_id, posteriors)
+        discordant = {key: one for key, one in posteriors.items() if one[0].discordant}
+        evidence.fold_judged(connection, rollout_id, discordant)
+        evidence.fold_judged_scores(connection, rollout_id, posteriors)
