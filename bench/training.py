@@ -205,9 +205,18 @@ def a_million_rows(report: Report, quick: bool) -> None:
     start = time.perf_counter()
     bundle = train_dataset(spec, data, method=Method.LOGISTIC, seed=0, champion=None, code_version="bench").bundle
     trained = time.perf_counter() - start
-    gap = float((chosen_labels(posterior_of(bundle, x)) == y).mean() - model.score(x, y))
-    report.at_most(f"{n:,} rows of 7 numbers: seconds to a tuned, checked bundle", trained, 10.0)
+    chosen, rival = chosen_labels(posterior_of(bundle, x)), model.predict(x)
+    gap, alike = float((chosen == y).mean() - (rival == y).mean()), float((chosen == rival).mean())
+    report.at_most(f"{n:,} rows of 7 numbers: seconds from columns to a tuned, checked bundle", loaded + trained, 10.0)
     report.at_least(f"{n:,} rows of 7 numbers: accuracy minus that of scikit-learn's fit", gap, -0.001)
+    report.note(
+        f"On the {n:,} rows the bundle chooses as scikit-learn's fit does on {100 * alike:.2f} %: it is tuned and clamps "
+        "the far tails, so rows next to the boundary may fall on the other side."
+    )
+    report.note(
+        "The limits of this page's comparisons with scikit-learn are its own: nobody else has stated any. They say how "
+        "much worse than the tuned rival would be a reason to change the training."
+    )
     report.table(
         f"{n:,} rows of 7 numbers, one core",
         ["step", "seconds", "times the bare fit"],
