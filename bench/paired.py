@@ -274,9 +274,9 @@ def run(quick: bool) -> dict[str, Any]:
         ],
     )
     report.note(
-        "A label of a discordant decision gives at most log 2 of the log(1/α) that a verdict needs, so on an easy task no "
-        "valid test can end much sooner; the ratio then depends on how few decisions are discordant. The targets above "
-        "divide run by run, on one stream, and take the median."
+        "A label of a discordant decision gives at most log 2 of the log(1/α) that a verdict needs, so on an easy "
+        "task no valid test can end much sooner; the ratio then depends on how few decisions are discordant. The "
+        "targets above divide run by run, on one stream, and take the median."
     )
     above = [
         f"{task.name} ({c['decisions'] / c['gb_decisions']:.3f})"

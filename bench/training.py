@@ -210,8 +210,8 @@ def a_million_rows(report: Report, quick: bool) -> None:
     report.at_most(f"{n:,} rows of 7 numbers: seconds from columns to a tuned, checked bundle", loaded + trained, 10.0)
     report.at_least(f"{n:,} rows of 7 numbers: accuracy minus that of scikit-learn's fit", gap, -0.001)
     report.note(
-        f"On the {n:,} rows the bundle chooses as scikit-learn's fit does on {100 * alike:.2f} %: it is tuned and clamps "
-        "the far tails, so rows next to the boundary may fall on the other side."
+        f"On the {n:,} rows the bundle chooses as scikit-learn's fit does on {100 * alike:.2f} %: it is tuned and "
+        "clamps the far tails, so rows next to the boundary may fall on the other side."
     )
     report.note(
         "The limits of this page's comparisons with scikit-learn are its own: nobody else has stated any. They say how "

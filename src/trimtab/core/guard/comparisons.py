@@ -66,8 +66,9 @@ def log_e_score_below(plan: GuardPlan, evidence: RolloutEvidence, loss: float) -
     """Log e-value against H0: the canary's score is at most `loss` below the baseline's; None: not measured.
 
     A mixture: seven tenths on all scores (asymptotic, clustered by key, from 30 keys on), three tenths on the first
-    score of each key (exact from the first one on). Small losses take as long as with the former alone, large ones are
-    seen up to twice as soon. Judged scores have no first ones and stand alone.
+    score of each key (exact from the first one on). A small loss takes about as long as with the former alone (up to
+    7 % longer), a large one or rare failures are seen up to twice as soon. Judged scores have no first ones and stand
+    alone.
     """
     compared = score(evidence, effect=plan.quality_tolerance)
     found = compared.log_e_below(-loss)
