@@ -17,6 +17,7 @@ from bench.ppi import sums
 from trimtab.core.evidence.exposure import SplitCounts, log_e_split
 from trimtab.core.evidence.firsts import CENTRES, LOG_WEIGHTS, STAKES, FirstScores, log_e_first_scores_below
 from trimtab.core.evidence.wealth import log_e_difference, log_normal_cdf, rate_bounds
+from trimtab.core.judges.agreement import krippendorff_alpha
 
 
 def normal_mixture() -> float:
@@ -134,6 +135,37 @@ def prediction_powered() -> tuple[float, float] | None:
     return estimate, error
 
 
+def boundary() -> float | None:
+    """Largest distance from log(1/α) of our log e-value on ville's one-sided boundary. None: not installed."""
+    if not find_spec("ville"):
+        return None
+    ville = import_module("ville")
+    worst = 0.0
+    for information, alpha, rho in product((50.0, 2_000.0, 1e6), (0.01, 0.025, 0.1), (30.0, 400.0)):
+        s = float(ville.normal_mixture(information, alpha, rho, one_sided=True))
+        found = log_e_difference(s / information, 1 / information, null=0.0, rho=rho)
+        worst = max(worst, abs(found - math.log(1 / alpha)))
+    return worst
+
+
+def reviewers() -> float | None:
+    """Largest distance of `krippendorff_alpha` from truescore's, with missing answers. None: not installed."""
+    if not find_spec("truescore"):
+        return None
+    theirs = import_module("truescore.agreement")
+    worst = 0.0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        answers = np.where(rng.random((4, 60)) < 0.7, rng.integers(0, 3, 60), rng.integers(0, 3, (4, 60))).astype(float)
+        answers[rng.random((4, 60)) < 0.4] = np.nan
+        rater, item = np.nonzero(~np.isnan(answers))
+        ours = krippendorff_alpha(item, answers[rater, item].astype(int), n_labels=3)
+        if ours is None:
+            raise AssertionError("there are pairable answers")
+        worst = max(worst, abs(ours - theirs.krippendorff_alpha(answers)))
+    return worst
+
+
 def run(quick: bool) -> dict[str, Any]:
     """Every formula with an independent oracle; the same in a quick run."""
     del quick
@@ -153,5 +185,12 @@ def run(quick: bool) -> dict[str, Any]:
         report.at_most("PPI++ estimate against ppi-python, relative", powered[0], 1e-9)
         report.at_most("PPI++ standard error against ppi-python, relative", powered[1], 1e-9)
     rows.append(["ppi-python", "PPI++ of a mean, 10 cases", max(powered) if powered else "not installed"])
+    for package, what, found in (
+        ("ville", "the mixture's boundary, log", boundary()),
+        ("truescore", "Krippendorff's α with missing answers", reviewers()),
+    ):
+        if found is not None:
+            report.at_most(f"{what}, against {package}", found, 1e-9)
+        rows.append([package, what, found if found is not None else "not installed"])
     report.table("Rivals' own code, largest distance", ["package", "what", "distance"], rows)
     return report.result()
