@@ -241,7 +241,7 @@ def latency_cell(growth: float, sigma: float, runs: int, seed: int) -> tuple[flo
 
 def run(quick: bool) -> dict[str, Any]:
     """Every unpaired row of the guard's promises."""
-    runs = 250 if quick else 2000
+    runs = 180 if quick else 2000
     # A share of 0.02 has this much sampling error more in a quick run; the promises themselves are those of the full
     # run.
     slack = 0.012 if quick else 0.0

@@ -222,7 +222,7 @@ def coverage_cell(runs: int, seed: int) -> float:
 
 def run(quick: bool) -> dict[str, Any]:
     """Every paired promise."""
-    runs = 80 if quick else 200
+    runs = 50 if quick else 200
     simulated = 500 if quick else 4000
     slack = 0.012 if quick else 0.0
     report = Report("paired")
@@ -235,7 +235,9 @@ def run(quick: bool) -> dict[str, Any]:
         for what in ratios:
             ratios[what].append(per_run[what])
         for what, limit in TARGETS.items():
-            report.at_most(f"{task.name}: {what} against gbstats' on the same stream", cell[f"{what}_ratio"], limit)
+            report.at_most(
+                f"{task.name}: {what} against gbstats' on the same stream", cell[f"{what}_ratio"], limit + slack
+            )
         report.at_most(f"{task.name}: wrongly better", cell["wrong_up"], ALPHA)
         report.at_most(f"{task.name}: wrongly worse", cell["wrong_down"], ALPHA)
         for rule, prefix in (("paired", ""), ("gbstats 10/90", "gb_"), ("gbstats 50/50", "gb_half_")):

@@ -98,11 +98,14 @@ def first_scores_log_e(
     for start in range(0, len(found), size):
         here = slice(start, start + size)
         counts = np.stack([np.cumsum(kind[here], axis=1, dtype=np.float64) for kind in kinds], axis=-1)
-        logs = counts @ rows + np.array(firsts.LOG_WEIGHTS)
+        # One flat product: numpy multiplies a stack of matrices ten times slower.
+        logs = (counts.reshape(-1, len(rows)) @ rows).reshape(*counts.shape[:2], -1)
+        logs += np.array(firsts.LOG_WEIGHTS)
         if earlier is not None:
             logs += earlier[here, None, :]
         top = logs.max(axis=-1)
-        found[here] = top + np.log(np.exp(logs - top[..., None]).sum(axis=-1))
+        logs -= top[..., None]
+        found[here] = top + np.log(np.exp(logs, out=logs).sum(axis=-1))
     return found
 
 
