@@ -38,7 +38,7 @@ def run(quick: bool) -> dict[str, Any]:
         report.at_least(
             f"consensus minus majority vote on the worst panel ({every[worst].name}), {share:.0%} human labels",
             float(figures[worst, 0] - figures[worst, 1]),
-            -0.005,
+            -0.03 if quick else -0.005,  # one seed: a panel of 100 items moves by a point or two
         )
         corrected = {row[0]: row[4] for row in rows}
         if share == SHARES[0] and "llmbar/all65" in corrected:
