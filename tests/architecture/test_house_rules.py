@@ -27,7 +27,11 @@ def _text_files() -> Iterator[Path]:
             ours = not any(part in ("__pycache__", "vectors") or part.startswith(".venv") for part in path.parts)
             if ours and path.is_file() and path.suffix in TEXT:
                 yield path
-    yield from sorted(path for path in ROOT.iterdir() if path.is_file() and path.suffix in TEXT and path.name != ".git")
+    yield from sorted(
+        path
+        for path in ROOT.iterdir()
+        if path.is_file() and path.suffix in TEXT and not path.name.startswith((".git", ".coverage"))
+    )
 
 
 def _where(path: Path, node: ast.AST) -> str:
